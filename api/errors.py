@@ -19,7 +19,7 @@ from stripe_mongo_sync.webhooks.signature import BadSignature
 log = logging.getLogger("stripe_mongo_sync.api")
 
 SLOW = "The body did not come in time: send the request again."
-TYPES = "https://stripe-mongo-sync.invalid/problems/"  # identifiers, which no browser can open
+TYPES = errors.PROBLEMS
 
 
 class RequestError(Exception):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from stripe_mongo_sync.models.base.lifecycle import StagedDocument
 
+PROBLEMS = "https://stripe-mongo-sync.invalid/problems/"  # with a `type`, an identifier, which no browser can open
+
 
 class SyncError(Exception):
     says: ClassVar[str] = "Something went wrong."

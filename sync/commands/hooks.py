@@ -1,12 +1,23 @@
 """`stripe-mongo-sync hooks`: deliver notices to the hooks of the application, and replay or drop deliveries."""
 
-import argparse
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Commands, command, count, group, moment, say, seconds
+import click
+
+from stripe_mongo_sync.sync.commands.cli import (
+    DRY_RUN,
+    NEEDS_OPERATOR,
+    Given,
+    count,
+    group,
+    moment,
+    say,
+    seconds,
+    try_out,
+)
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.screen import quoted, word
@@ -16,34 +27,35 @@ if TYPE_CHECKING:
     from stripe_mongo_sync.models import Delivery
 
 
-def add(commands: Commands) -> None:
-    """Describe the command line."""
-    actions = group(commands, "hooks", "deliver notices to hooks; list, replay or drop deliveries")
-    running = command(actions, "run", "call the hooks that are due, once or at an interval", run)
-    running.add_argument("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
-    running.add_argument("--timeout", type=seconds, metavar="SECONDS", default=60.0, help="time limit of one call (60)")
-    running.add_argument(
-        "--attempts", type=count, metavar="N", default=15, help="attempts before a delivery is dead (15)"
-    )
-    running.add_argument(
-        "--backoff",
-        type=seconds,
-        metavar="SECONDS",
-        default=30.0,
-        help="wait after the first failure (30); it doubles with each",
-    )
-    command(actions, "list", "list the deliveries that are pending or dead", show, reads=True)
-    replaying = command(actions, "replay", "make a dead delivery due again, with all of its attempts", replay)
-    which = replaying.add_mutually_exclusive_group(required=True)
-    which.add_argument("id", nargs="?", help="the id of the delivery")
-    which.add_argument(
-        "--dead-since", type=moment, metavar="DATE", help="every delivery that died since then: 2026-11-23"
-    )
-    dropping = command(actions, "drop", "drop a dead delivery", drop)
-    dropping.add_argument("id", help="the id of the delivery")
+main = group("hooks", "deliver notices to hooks; list, replay or drop deliveries")
 
 
-def run(given: argparse.Namespace) -> int:
+@main.action(
+    "run",
+    "call the hooks that are due, once or at an interval",
+    examples=("hooks run", "hooks run --every 5"),
+)
+@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
+@click.option(
+    "--timeout", type=seconds, default="60", show_default=True, metavar="SECONDS", help="time limit of one call"
+)
+@click.option(
+    "--attempts",
+    type=count,
+    default=15,
+    show_default=True,
+    metavar="N",
+    help="attempts before a delivery is dead",
+)
+@click.option(
+    "--backoff",
+    type=seconds,
+    default="30",
+    show_default=True,
+    metavar="SECONDS",
+    help="wait after the first failure; it doubles with each",
+)
+def run(given: Given) -> int:
     """Call the hooks."""
     from pymongo.errors import PyMongoError
 
@@ -72,7 +84,7 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(given: argparse.Namespace, counts: Counter[str]) -> int:
+def _tell(given: Given, counts: Counter[str]) -> int:
     from stripe_mongo_sync.models import Delivery, DeliveryState
 
     code = NEEDS_OPERATOR if Delivery.objects(state=DeliveryState.DEAD).first() else 0
@@ -81,7 +93,8 @@ def _tell(given: argparse.Namespace, counts: Counter[str]) -> int:
     return code
 
 
-def show(given: argparse.Namespace) -> int:
+@main.action("list", "list the deliveries that are pending or dead", reads=True)
+def show(given: Given) -> int:
     """List the deliveries that are pending or dead."""
     from stripe_mongo_sync.models import Delivery, DeliveryState
 
@@ -90,7 +103,16 @@ def show(given: argparse.Namespace) -> int:
     return 0
 
 
-def replay(given: argparse.Namespace) -> int:
+@main.action(
+    "replay",
+    "make a dead delivery due again, with all of its attempts",
+    one_of=("id", "dead_since"),
+    examples=("hooks replay --dead-since 2026-11-23",),
+)
+@click.argument("id", required=False, help="the id of the delivery")
+@click.option("--dead-since", type=moment, metavar="DATE", help="every delivery that died since then: 2026-11-23")
+@DRY_RUN
+def replay(given: Given) -> int:
     """Replay one delivery, or all that died since a date."""
     from stripe_mongo_sync.models import Delivery, DeliveryState
 
@@ -98,6 +120,8 @@ def replay(given: argparse.Namespace) -> int:
         rows = [_row(given.id)]
     else:
         rows = list(Delivery.objects(state=DeliveryState.DEAD, dead_at__gte=given.dead_since))
+    if given.dry_run:
+        return try_out(given, lambda: [row.replay() for row in rows])
     replayed = [_shown(again) for row in rows if (again := row.replay())]
     if given.id is not None and not replayed:
         raise NotPossible("The delivery has just changed: see it in `hooks list`, and try again.")
@@ -105,18 +129,28 @@ def replay(given: argparse.Namespace) -> int:
     return 0
 
 
-def drop(given: argparse.Namespace) -> int:
+@main.action("drop", "drop a dead delivery")
+@click.argument("id", help="the id of the delivery")
+@DRY_RUN
+def drop(given: Given) -> int:
     """Drop a dead delivery."""
+    row = _row(given.id)
+    if given.dry_run:
+        return try_out(given, lambda: _dropped(row))
+    told = _shown(_dropped(row))
+    say(given, told, _line(told))
+    return 0
+
+
+def _dropped(row: "Delivery") -> "Delivery":
     from stripe_mongo_sync.models import DeliveryState
 
-    row = _row(given.id)
     if row.state != DeliveryState.DEAD:
         raise NotPossible(f"Delivery {row.id} is {row.state}, and only dead deliveries can be dropped.")
     dropped = row.succeed(f"given up by an operator; {row.reason}", bare="given up by an operator")
     if dropped is None:
         raise NotPossible("The delivery has just changed: see it in `hooks list`, and try again.")
-    say(given, _shown(dropped), _line(_shown(dropped)))
-    return 0
+    return dropped
 
 
 def _row(id: str) -> "Delivery":

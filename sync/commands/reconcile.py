@@ -1,12 +1,12 @@
 """`stripe-mongo-sync reconcile`: apply missed events and resolve unfinished documents, once or at an interval."""
 
-import argparse
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.cli import Commands, command, count, rate, say, seconds
-from stripe_mongo_sync.sync.commands.progress_bar import Progress
+import click
+
+from stripe_mongo_sync.sync.commands.cli import Given, command, count, flag, rate, say, seconds
 from stripe_mongo_sync.sync.errors import BadSettings, SyncError
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
@@ -18,26 +18,32 @@ if TYPE_CHECKING:
 QUIET_FOR = 5.0  # seconds: a run that ends sooner has little to do, and shows no progress
 
 
-def add(commands: Commands) -> None:
-    """Describe the command line."""
-    reconcile = command(
-        commands, "reconcile", "apply missed events and resolve unfinished documents", run, connects=False
-    )
-    reconcile.add_argument("--full", action="store_true", help="compare every object with its document, too")
-    reconcile.add_argument(
-        "--owner-reads",
-        type=count,
-        default=OWNER_READS,
-        metavar="N",
-        help=f"with --full: GETs per run for lists that need an owner (cards, tax ids, …); {OWNER_READS:,}",
-    )
-    reconcile.add_argument("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
-    reconcile.add_argument("--dry-run", action="store_true", help="show what a run would do, and write nothing")
-    told = f"at most N requests to Stripe per second; {RATE:.0f}. Divide it among processes that run together"
-    reconcile.add_argument("--rate", type=rate, default=RATE, metavar="N", help=told)
-
-
-def run(given: argparse.Namespace) -> int:
+@command(
+    "reconcile",
+    "apply missed events and resolve unfinished documents",
+    connects=False,
+    examples=("reconcile", "reconcile --every 5min", "reconcile --full --dry-run"),
+)
+@flag("--full", "compare every object with its document, too")
+@click.option(
+    "--owner-reads",
+    type=count,
+    default=OWNER_READS,
+    show_default=True,
+    metavar="N",
+    help="with --full: GETs per run for lists that need an owner (cards, tax ids, ...)",
+)
+@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
+@flag("--dry-run", "show what a run would do, and write nothing")
+@click.option(
+    "--rate",
+    type=rate,
+    default=RATE,
+    show_default=f"{RATE:.0f}",
+    metavar="N",
+    help="at most N requests to Stripe per second. Divide it among processes that run together",
+)
+def main(given: Given) -> int:
     """Run once, or until SIGTERM."""
     from stripe_mongo_sync.sync.library import connect
 
@@ -55,7 +61,7 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _round(given: argparse.Namespace) -> "Report":
+def _round(given: Given) -> "Report":
     """Run once and report any failure, because the next round may succeed. Raises BadSettings."""
     from pymongo.errors import PyMongoError
 
@@ -76,7 +82,8 @@ def _round(given: argparse.Namespace) -> "Report":
         return Report(unseen=[f"this run failed: {type(error).__name__}"])
 
 
-def _once(given: argparse.Namespace) -> "Report":
+def _once(given: Given) -> "Report":
+    from stripe_mongo_sync.sync.commands.progress_bar import Progress
     from stripe_mongo_sync.sync.runs.reconcile import run_once
     from stripe_mongo_sync.sync.stripe.throttle import RUN_OUTAGE_AFTER, Throttle
 

@@ -1,34 +1,38 @@
 """`stripe-mongo-sync usage`: send usage records to Stripe's meters, and decide those whose outcome is unknown."""
 
-import argparse
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Commands, command, count, group, rate, say, seconds
+import click
+
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Given, count, group, rate, say, seconds
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.limits import RATE
 from stripe_mongo_sync.sync.process.screen import quoted
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
-
-def add(commands: Commands) -> None:
-    """Describe the command line."""
-    actions = group(commands, "usage", "send usage records, and decide those whose outcome is unknown")
-    running = command(actions, "run", "send the usage records that are due, as each reconcile does, too", run)
-    running.add_argument("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
-    told = f"at most N requests to Stripe per second; {RATE:.0f}"
-    running.add_argument("--rate", type=rate, default=RATE, metavar="N", help=told)
-    listing = command(actions, "list", "list the usage records, the newest first", show, reads=True)
-    listing.add_argument("--state", choices=("pending", "sent", "refused", "review"), help="list only this state")
-    listing.add_argument("--limit", type=count, default=100, metavar="N", help="list at most N; by default 100")
-    for name, told in (
-        ("resend", "send a record again: it is counted twice if Stripe had it, so look in the Dashboard first"),
-        ("mark-sent", "mark a record as sent, because Stripe has it, or shall not have it"),
-    ):
-        command(actions, name, told, decide).add_argument("id", help="the id of a record in review, or refused")
+if TYPE_CHECKING:
+    from stripe_mongo_sync.models import UsageRecord
 
 
-def run(given: argparse.Namespace) -> int:
+STATES = ("pending", "sent", "refused", "review")
+main = group("usage", "send usage records, and decide those whose outcome is unknown")
+RECORD = click.argument("id", help="the id of a record in review, or refused")
+
+
+@main.action(
+    "run", "send the usage records that are due, as each reconcile does, too", examples=("usage run --every 5min",)
+)
+@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
+@click.option(
+    "--rate",
+    type=rate,
+    default=RATE,
+    show_default=f"{RATE:.0f}",
+    metavar="N",
+    help="at most N requests to Stripe per second",
+)
+def run(given: Given) -> int:
     """Send what is due, once or until SIGTERM."""
     from pymongo.errors import PyMongoError
 
@@ -50,7 +54,7 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _once(given: argparse.Namespace) -> int:
+def _once(given: Given) -> int:
     from stripe_mongo_sync.models import UsageRecord, UsageState
     from stripe_mongo_sync.sync.shop.usage import send_usage
     from stripe_mongo_sync.sync.stripe.throttle import RUN_OUTAGE_AFTER, Throttle
@@ -65,7 +69,10 @@ def _once(given: argparse.Namespace) -> int:
     return code
 
 
-def show(given: argparse.Namespace) -> int:
+@main.action("list", "list the usage records, the newest first", reads=True, examples=("usage list --state review",))
+@click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"list only this state: {', '.join(STATES)}")
+@click.option("--limit", type=count, default=100, show_default=True, metavar="N", help="list at most N records")
+def show(given: Given) -> int:
     """List records."""
     from stripe_mongo_sync.sync.shop.usage import as_shown, listed
 
@@ -74,11 +81,28 @@ def show(given: argparse.Namespace) -> int:
     return 0
 
 
-def decide(given: argparse.Namespace) -> int:
-    """Send a record again, or mark it as sent."""
-    from stripe_mongo_sync.sync.shop.usage import as_shown, mark_sent, resend
+@main.action("resend", "send a record again: it is counted twice if Stripe had it, so look in the Dashboard first")
+@RECORD
+def send_again(given: Given) -> int:
+    """Send a record again."""
+    from stripe_mongo_sync.sync.shop.usage import resend
 
-    one = as_shown((resend if given.action == "resend" else mark_sent)(given.id))
+    return _decided(given, resend(given.id))
+
+
+@main.action("mark-sent", "mark a record as sent, because Stripe has it, or shall not have it")
+@RECORD
+def accept(given: Given) -> int:
+    """Mark a record as sent."""
+    from stripe_mongo_sync.sync.shop.usage import mark_sent
+
+    return _decided(given, mark_sent(given.id))
+
+
+def _decided(given: Given, record: "UsageRecord") -> int:
+    from stripe_mongo_sync.sync.shop.usage import as_shown
+
+    one = as_shown(record)
     say(given, one, _line(one))
     return 0
 

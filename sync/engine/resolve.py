@@ -15,7 +15,7 @@ from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.belonging import CLOCK, let_go
 from stripe_mongo_sync.sync.engine.dependents import notify_dependents
-from stripe_mongo_sync.sync.engine.find import Finder
+from stripe_mongo_sync.sync.engine.find import Finder, link_or_give_up, page
 from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation, needs_refresh
 from stripe_mongo_sync.sync.engine.push import push
 from stripe_mongo_sync.sync.engine.refresh import read_remote, refresh
@@ -24,6 +24,7 @@ from stripe_mongo_sync.sync.errors import MissingPermission, NoOwner
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.answers import Reply
+from stripe_mongo_sync.sync.stripe.money import amount_in
 
 RECHECK_INTERVAL = timedelta(minutes=5)  # between two checks of an operation that may be in flight
 ROUNDS = 4  # check, decide, check again: more would mean that the table has a loop
@@ -76,10 +77,12 @@ def _find(document: SyncedDocument, run: Run, now: datetime) -> tuple[RemoteStat
         return run.finder.find(document, now)
     except MissingPermission as error:
         if now - sure(document.operation).staged_at > KEY_REPLAY_WINDOW:
-            return RemoteState.CANDIDATE, f"Stripe cannot be searched for its object: {error}"
+            told = f"Stripe cannot be searched for its object: {error}"
+            return RemoteState.CANDIDATE, f"{told}. Allow the key to read it, then `operations retry {document.id}`"
         raise
     except NoOwner as error:
-        return RemoteState.CANDIDATE, f"no list shows any more whether its object was made: {error}"
+        told = f"no list shows any more whether its object was made: {error}"
+        return RemoteState.CANDIDATE, f"{told.removesuffix('.')}: {link_or_give_up(document)}"
 
 
 def _do(
@@ -131,7 +134,7 @@ def _do(
         case Remedy.WAIT:
             document.reschedule(max(RECHECK_INTERVAL, backoff(1)))
         case Remedy.REVIEW if remote_state == RemoteState.LOST:
-            reason = f"Stripe does not find {document.stripe_id}, and never deletes such objects: check the Dashboard"
+            reason = _lost(document)
             document.send_to_review(reason, missing_since=from_now())
             log.warning("%s %s needs an operator: %s", document.resource.kind, document.id, reason)
         case Remedy.REVIEW:
@@ -144,14 +147,29 @@ def _do(
 def of_clone(document: StagedDocument) -> str:
     """Return the reason for the review of a document whose operation another installation staged."""
     key = document.operation.key if document.operation else document.creation_key
-    return f"started by installation {sure(key).split(':')[1]}: this database is a clone"
+    told = f"started by installation {sure(key).split(':')[1]}: this database is a clone"
+    settles = f"See there what became of it; here `operations roll-back {document.id}` gives it up"
+    return f"{told}, and never sends what the other one began. {settles}"
+
+
+def _lost(document: SyncedDocument) -> str:
+    """Return the reason for the review of a document whose object Stripe does not find."""
+    told = f"Stripe does not find {document.stripe_id}, and never deletes such objects: check the Dashboard"
+    retry, give_up = f"`operations retry {document.id}`", f"`operations roll-back {document.id}`"
+    return f"{told}, {page(document, sure(document.stripe_id))}. If it is there: {retry}; if it is gone: {give_up}"
 
 
 def _no_result(document: SyncedDocument) -> str:
     """Return the reason for the review of a document whose operation Stripe shows no result of."""
-    verb = document.operation.verb if document.operation else "operation"
-    advice = "check the Dashboard, then link or roll back"
-    return f"Stripe shows no result of this {verb}, and it is too old to retry: {advice}"
+    operation = sure(document.operation)
+    amount = amount_in(operation.params) or amount_in(document.stripe or {})
+    what = f"{operation.verb}{f' of {amount}' if amount else ''}"
+    told = f"Stripe shows no result of this {what}, and it is too old to retry, because it moves money"
+    if document.status == Status.PENDING:
+        return f"{told}: {link_or_give_up(document)}"
+    link = page(document, sure(document.stripe_id))
+    done, not_done = f"`operations retry {document.id}`", f"`operations roll-back {document.id}`"
+    return f"{told}: check the Dashboard, {link}. If it was done: {done}; if not: {not_done}"
 
 
 def look_at_absent(document: SyncedDocument, run: Run) -> bool:

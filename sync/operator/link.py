@@ -93,12 +93,16 @@ def _read(document: SyncedDocument, stripe_id: str) -> dict[str, Any]:
 
 def compare(document: SyncedDocument, remote: dict[str, Any]) -> list[Difference]:
     """Return the fields that differ from the staged ones, except those that Stripe never returns."""
+    return side_by_side(document, remote)[1]
+
+
+def side_by_side(document: SyncedDocument, remote: dict[str, Any]) -> tuple[list[str], list[Difference]]:
+    """Return the staged fields that an object shows as they were sent, and those that differ from it."""
     sent = document.resource.sent(document.operation) if document.operation is not None else {}
     comparable, has = type(document).comparable(sent), type(document).in_request_shape(remote)
     comparable |= {"id": sent["id"]} if "id" in sent else {}
-    return [
-        Difference(name, value, has.get(name)) for name, value in comparable.items() if not matches({name: value}, has)
-    ]
+    same = [name for name, value in comparable.items() if matches({name: value}, has)]
+    return same, [Difference(name, value, has.get(name)) for name, value in comparable.items() if name not in same]
 
 
 def _of(document: SyncedDocument) -> tuple[str, str]:

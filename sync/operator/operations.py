@@ -33,6 +33,7 @@ from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.runs.back import bring_back
 
 PAGE = 1000  # entries that one query reads
+UNREADABLE = "unreadable"  # the status of the entry of a row that cannot be read
 
 
 def pages(*, after: str | None = None, **wanted: Any) -> Iterator[list[dict[str, Any]]]:
@@ -95,14 +96,15 @@ def _entries(model: type[Document], where: dict[str, Any], limit: int) -> list[d
         kind = "event" if model is Event else model.resource.kind
         blank = dict.fromkeys(("stripe_id", "verb", "since", "attempts", "due", "due_reason", "review"))
         why = f"this row cannot be read: {type(error).__name__}"
-        told.append({"kind": kind, "id": str(id), "status": "unreadable", **blank, "orphans": [], "error": why})
+        told.append({"kind": kind, "id": str(id), "status": UNREADABLE, **blank, "orphans": [], "error": why})
 
     for row in read_each(model, where, broken, limit=limit):
-        told.append(_dead(row) if isinstance(row, Event) else shown(row))
+        told.append(dead(row) if isinstance(row, Event) else shown(row))
     return told
 
 
-def _dead(row: Event) -> dict[str, Any]:
+def dead(row: Event) -> dict[str, Any]:
+    """Return what an operator needs to know about an event."""
     return {
         "kind": "event",
         "id": row.id,
@@ -152,6 +154,14 @@ def line(one: dict[str, Any]) -> str:
     told = [f"{name} {shown.get(name, str)(one[name])}" for name in names if one.get(name)]
     id, at_stripe = word(one["id"]), word(one["stripe_id"] or "-")
     return f"{one['kind']} {id} {one['status']} {at_stripe}: {', '.join(told) or 'nothing is pending'}"
+
+
+def entry_of(id: str) -> dict[str, Any]:
+    """Return the entry of the document with that id, even if its row cannot be read. Raises NotFound."""
+    for model in present_kinds().values():
+        if (last := _id_in(model, id)) is not None:
+            return _entries(model, {"_id": last}, 1)[0]
+    raise NotFound
 
 
 def document_of(id: str) -> StagedDocument:

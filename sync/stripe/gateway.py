@@ -15,6 +15,7 @@ import stripe
 
 from stripe_mongo_sync.models.base.embedded import Call, Operation
 from stripe_mongo_sync.models.base.resource import is_deleted
+from stripe_mongo_sync.models.dry_run.run import dry_run
 from stripe_mongo_sync.models.state import STRIPE, State
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.logs import log
@@ -116,6 +117,8 @@ class Gateway(Reading, Files):
         `fits` checks the reply to the last call. Raises BadKey, MissingPermission or WrongAccount.
         """
         *_, last = calls = operation.calls
+        if (run := dry_run()) is not None:
+            run.do_not_send(calls)
         for call in calls:
             own = fits if call is last else _whatever
             answer = self.write_once_more(call, own, operation.api_version)
@@ -140,6 +143,8 @@ class Gateway(Reading, Files):
         Every write uses this method. A reply that does not fit counts as Unknown. Raises BadKey, MissingPermission or
         WrongAccount.
         """
+        if (run := dry_run()) is not None:
+            run.do_not_send([call])
         self.verify_account()
         client, times = (self._patient, UPLOAD) if is_upload else (self._client, TIMEOUT)
         options: dict[str, Any] = {"stripe_version": version or api_version(), **(UPLOADING if is_upload else {})}

@@ -32,7 +32,7 @@ NEEDS: dict[str, Permissions] = {
     "`reconcile`, `events replay`, `operations retry \\| roll-back \\| link`": Permissions(
         ("account", "event", MIRRORED), (CREATED, CHANGED)
     ),
-    "`reconcile --dry-run`": Permissions(("account", "event", CREATED, MIRRORED)),
+    "`reconcile --dry-run`, `operations show`": Permissions(("account", "event", CREATED, MIRRORED)),
     "`backfill`": Permissions(("account", "event", LISTED)),
     "`doctor`": Permissions(("account", "event", "webhook_endpoint", CREATED)),
     "`endpoint list`": Permissions(("account", "webhook_endpoint")),
@@ -41,7 +41,7 @@ NEEDS: dict[str, Permissions] = {
     "`payouts`": Permissions(("account", "payout", "balance_transaction")),
     "`erase`": Permissions(("account",), ("customer",)),
     "`status`, `export`, `types`, `hooks`, `events list`, `operations list`, "
-    "`migrate`, `indexes`, `new-installation`": Permissions(),
+    "`migrate`, `indexes`, `new-installation`, `completion`": Permissions(),
 }
 SPOKEN = {
     CREATED: "every type that is created",

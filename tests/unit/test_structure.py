@@ -19,6 +19,8 @@ PACKAGES = ("models", "sync", "webhooks", "api", "emulator", "demo", "bench")
 SERVICE = ("models", "sync", "webhooks", "api")
 READS_ENVIRONMENT = (
     "sync/process/environment.py",
+    "sync/process/screen.py",  # NO_COLOR and COLUMNS, which a terminal sets
+    "sync/commands/completion.py",  # what a shell asks
     "sync/commands/serve.py",
     "testing.py",
     "gunicorn.conf.py",
