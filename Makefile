@@ -4,7 +4,7 @@ PY := .venv/bin/python
 RUNTIME := .venv/.runtime
 SETUP := .venv/.installed
 INSTALL = $(PY) -m pip install --disable-pip-version-check --no-input --root-user-action=ignore
-WHERE := *.py models sync webhooks api emulator demo bench tests
+WHERE := *.py models sync webhooks ops api emulator demo bench tests
 PRESENT = $(wildcard $(WHERE))
 ARGS :=
 SECONDS := 60
