@@ -18,17 +18,22 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --quiet --custom-c
 # Stripe's own command line, from npm; on Linux x86-64, only the binary for this machine.
 STRIPE_CLI := @stripe/cli$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),-linux-x64)@1.52.0
 
+BROWSER_TOOLS := playwright-core@1.65.1 axe-core@4.14.1
+
 .DEFAULT_GOAL := help
-.PHONY: help setup stripe-cli test check lint audit lock format types demo dev run bench soak simulate faults chaos reconcile clean
+.PHONY: help setup stripe-cli browser-tools test check lint audit lock format types demo dev run bench soak simulate faults chaos reconcile clean
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo 'ARGS="…" is passed on: make test ARGS="-k claim"'
 
 setup: $(SETUP) ## Make .venv and install the pinned packages; does nothing if they are installed
 
 stripe-cli: ## Install Stripe's own command line, which drives the emulator in a test; needs npm
 	npm install --prefix .dev/stripe-cli --no-audit --no-fund --loglevel error $(STRIPE_CLI)
+
+browser-tools: ## Install what drives Chromium in a test, and axe-core, which finds what some people cannot use; needs npm
+	npm install --prefix .dev/browser-tools --no-audit --no-fund --loglevel error $(BROWSER_TOOLS)
 
 test: $(SETUP) ## Run the tests, with a MongoDB of their own
 	$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.operator import deliveries, inbox_admin, operations
+from stripe_mongo_sync.sync.operator.link import acting_as
 
 LONGEST = 20.0  # s that one request replays dead events
 
@@ -80,7 +81,8 @@ def resolve(id: str, act: str) -> Response:
         if not given["stripe_id"]:
             raise Invalid({"stripe_id": "is missing: give the id of the object at Stripe"})
     _log(act, id)
-    done = operations.told(operations.ACTIONS[act](id, **given))
+    with acting_as(g.token):
+        done = operations.told(operations.ACTIONS[act](id, **given))
     return _see("ops.document", act, kind=done["kind"], id=done["id"])
 
 

@@ -1,7 +1,9 @@
 """The routes of the page, what surrounds every request, and the page that tells of an error."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, g, render_template, request
@@ -50,6 +52,7 @@ DONE = {  # what is told after an act
     "drop": "It was dropped.",
     "reset-breaker": "The circuit breaker is reset: the next run undoes and deletes again.",
 }
+FILES = {"ops.css": "text/css", "ops.js": "text/javascript", "icon.svg": "image/svg+xml"}
 UNKNOWN = "Something went wrong in this service: search its log for"
 
 
@@ -62,12 +65,23 @@ def register(app: Flask) -> None:
     app.after_request(_set_policy)
     app.context_processor(_everywhere)
     app.register_error_handler(Exception, _told)
-    page = Blueprint("ops", __name__, template_folder="templates", static_folder="static")
+    page = Blueprint("ops", __name__, template_folder="templates")
+    page.add_url_rule(f"/static/<any({', '.join(map(repr, FILES))}):filename>", "static", _file)
     page.add_url_rule("/login", "login", login, methods=["GET", "POST"])
     page.add_url_rule("/logout", "logout", logout, methods=["POST"])
     pages.register(page)
     acts.register(page)
     app.register_blueprint(page)
+
+
+def _file(filename: str) -> Response:
+    """Answer with a file of the page: as bytes, because not every server can send a file of a Flask application."""
+    return Response(_read(filename), mimetype=FILES[filename])
+
+
+@cache
+def _read(filename: str) -> bytes:
+    return (Path(__file__).with_name("static") / filename).read_bytes()
 
 
 def _everywhere() -> dict[str, Any]:

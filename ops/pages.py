@@ -206,8 +206,16 @@ def operation(id: str) -> str | Response:
         return redirect(url_for("ops.event", id=id, remedies=""))
     given = request.args.get("stripe_id", "").strip()
     told = everything(id, personal=g.session.reads, beside=given or None)
-    texts = {"sent": _calls(told), "object": _text((told["at_stripe"] or {}).get("object"))}
-    return render_template("operation.html", one=told, given=given, place=_place_of(told), **texts)
+    candidates = told["candidates"]["data"] if told["candidates"] else []
+    return render_template(
+        "operation.html",
+        one=told,
+        given=given,
+        place=_place_of(told),
+        sent=_calls(told),
+        object=_text((told["at_stripe"] or {}).get("object")),
+        objects={each["id"]: _text(each["object"]) for each in candidates},
+    )
 
 
 def _calls(told: Entry) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ from stripe_mongo_sync.models.rows.keys import PREFIX
 from stripe_mongo_sync.models.rows.tally import ask_each
 from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
 from stripe_mongo_sync.sync.operator import deliveries, operations
+from stripe_mongo_sync.sync.shop.lists import asking
 
 MOST = 50  # customers with one address
 Json = dict[str, Any]
@@ -56,8 +57,14 @@ def _documents(where: Json) -> list[Json]:
 
 def _people(text: str) -> list[Customer]:
     named = Customer.with_username(text, is_current=True)
-    mailed = Customer.objects(email__in=[*{text, text.lower()}]).limit(MOST) if "@" in text else ()
-    return [*{each.id: each for each in (*named, *mailed)}.values()]
+    return [*{each.id: each for each in (*named, *(_mailed(text) if "@" in text else ()))}.values()]
+
+
+@asking()
+def _mailed(address: str) -> list[Customer]:
+    """Return the customers with an address, as it is stored. Where the index is missing, nothing is scanned."""
+    found = Customer.objects(email__in=[*{address, address.lower()}]).hint([("email", 1)])
+    return list(found.limit(MOST))
 
 
 def _delivery(row: Delivery) -> Json:
