@@ -6,6 +6,7 @@ Only the present operation is stored, and no earlier ones: what ended shows in t
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from stripe_mongo_sync.models import Delivery, DeliveryState, Event, StagedDocument, SyncedDocument
 from stripe_mongo_sync.models.rows.indexes import A_STRING
@@ -82,7 +83,8 @@ def _at(seconds: int) -> datetime:
 def _events(document: StagedDocument) -> list[Event]:
     """Return the newest events about its object and its orphans, and those with its key, without their bodies."""
     objects = [document.stripe_id, *document.orphans, *getattr(document, "undone_orphans", ())]
-    wheres = [{"object_id": {"$in": ids}} for ids in [[id for id in objects if id]] if ids]
+    named = [id for id in objects if id]
+    wheres: list[dict[str, Any]] = [{"object_id": {"$in": named}}] if named else []
     if document.creation_key:
         wheres.append({"creation_key": {"$eq": document.creation_key, **A_STRING}})
     asked = [Event.objects(__raw__=where).exclude("raw").order_by("-received_at").limit(MOST) for where in wheres]
@@ -102,7 +104,7 @@ def _of_event(row: Event) -> Iterator[Moment]:
 
 def _deliveries(document: StagedDocument, events: list[Event]) -> list[Delivery]:
     """Return the newest deliveries about the document, and about those events: an id begins with that of its row."""
-    of_events = [{"_id": {"$gt": f"{row.id}:", "$lt": f"{row.id};"}} for row in events]
+    of_events: list[dict[str, Any]] = [{"_id": {"$gt": f"{row.id}:", "$lt": f"{row.id};"}} for row in events]
     wheres = [{"owners": str(document.id)}, *([{"$or": of_events}] if of_events else [])]
     asked = [
         Delivery.objects(__raw__=where).exclude("event_body").order_by("-occurred_at").limit(MOST) for where in wheres
