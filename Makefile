@@ -62,12 +62,13 @@ format: $(SETUP) ## Format the code, and apply the linter's fixes
 	$(PY) -m ruff check --fix $(PRESENT)
 	$(PY) -m ruff format $(PRESENT)
 
-types: $(SETUP) ## Write docs/TYPES.md, the data of the command `types`, docs/python.md and the type stubs, from the code
+types: $(SETUP) ## Write docs/TYPES.md, the data of the command `types`, docs/python.md, the type stubs and the help texts, from the code
 	$(PY) -m sync types --markdown > docs/TYPES.md
 	$(PY) -c 'from sync.operator.catalogue import write; write()'
 	$(PY) -m tests.support.reference > docs/python.md
 	$(PY) -m tests.support.stubs
 	$(PY) -m tests.support.parameters
+	$(PY) -m tests.support.commands > tests/unit/sync/commands/help.txt
 
 demo: $(RUNTIME) ## Show how everything works, offline: MongoDB, an emulated Stripe, the service
 	$(PY) -m demo $(ARGS)

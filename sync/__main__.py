@@ -13,7 +13,7 @@ import click
 from stripe_mongo_sync.sync.commands import ROOT
 from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, NEEDS_OPERATOR, Given
 from stripe_mongo_sync.sync.commands.completion import completed
-from stripe_mongo_sync.sync.errors import PROBLEMS, BadSettings, NotFound, NotPossible, SyncError
+from stripe_mongo_sync.sync.errors import PROBLEMS, BadSettings, CannotReadStripe, NotFound, NotPossible, SyncError
 from stripe_mongo_sync.sync.logs import log, log_to_stderr
 from stripe_mongo_sync.sync.process import screen
 from stripe_mongo_sync.sync.process.starting import PROGRAM, STARTED_AS
@@ -53,7 +53,7 @@ class Failure:
     def __call__(self, type: str, *lines: str, code: int = CANNOT_CHECK) -> int:
         """Tell why, and return the exit code."""
         if self.json:
-            detail = " ".join(line.strip() for line in lines)
+            detail = " ".join([lines[0], "; ".join(line.strip() for line in lines[1:])]).strip()
             told = {"type": f"{PROBLEMS}{type}", "title": type.replace("-", " "), "detail": detail, "exit_code": code}
             screen.put(screen.in_json(told))
         else:
@@ -63,7 +63,7 @@ class Failure:
 
     def usage(self, error: click.UsageError) -> NoReturn:
         """Tell what is wrong with a command line, and how it is meant; exit with 2. Without any argument, help."""
-        context = error.ctx or _context([])
+        context = error.ctx or click.Context(ROOT, info_name=PROGRAM)
         if isinstance(error, click.exceptions.NoArgsIsHelpError):
             whole = context.parent is None
             if whole or not self.json:
@@ -76,9 +76,9 @@ class Failure:
         sys.exit(self("malformed", message))
 
 
-def _context(arguments: list[str], **more: bool) -> click.Context:
+def _context(arguments: list[str]) -> click.Context:
     width = min(screen.columns(sys.stdout) or screen.WIDTH, screen.WIDTH)
-    return ROOT.make_context(PROGRAM, arguments, terminal_width=max(width - 2, 38), **more)
+    return ROOT.make_context(PROGRAM, arguments, terminal_width=max(width - 2, 38))
 
 
 def _given(arguments: list[str]) -> Given:
@@ -104,6 +104,8 @@ def _run(given: Given, failed: Failure) -> int:
             code: int = given.command.run(given)
     except BadSettings as error:
         return failed("bad-settings", "cannot start:", *(f"  {problem}" for problem in error.problems))
+    except CannotReadStripe as error:
+        return failed(error.type, error.advised)
     except SyncError as error:
         code = NEEDS_OPERATOR if isinstance(error, NotFound | NotPossible) else CANNOT_CHECK
         return failed(error.type, str(error), code=code)
@@ -113,7 +115,9 @@ def _run(given: Given, failed: Failure) -> int:
         from pymongo.errors import PyMongoError
 
         if isinstance(error, PyMongoError):
-            return failed("unavailable", f"MongoDB does not answer: {type(error).__name__}")
+            from stripe_mongo_sync.sync.database.outage import outage
+
+            return failed("unavailable", outage(error))
         log.exception("this command failed")  # the log shows where; the message, which may quote data, is left out
         if given.json:
             return failed("error", f"This command failed ({type(error).__name__}): the log on stderr says where.")

@@ -16,6 +16,7 @@ from stripe_mongo_sync.models.rows import database
 from stripe_mongo_sync.models.rows.database import OURS as ALIAS
 from stripe_mongo_sync.models.state import State
 from stripe_mongo_sync.sync.database.in_force import OURS, deviations
+from stripe_mongo_sync.sync.database.outage import outage
 from stripe_mongo_sync.sync.database.schema import Found, look, prepare
 from stripe_mongo_sync.sync.errors import AlreadyConnected, BadSettings, NotConnected, SyncError, Unavailable
 from stripe_mongo_sync.sync.handmade import objections_to_settings
@@ -85,7 +86,7 @@ def connect(
         if _connection is not None:
             return _unchanged(_connection, settings, http_client, listeners)
         try:
-            with _our_errors_only():
+            with _our_errors_only(settings.mongodb_uri):
                 installation = _opened(settings, listeners)
         except SyncError as error:
             _failure = str(error)
@@ -119,17 +120,17 @@ def refuse_wrong(settings: Any, http_client: Any, listeners: Any) -> None:
 
 
 @contextmanager
-def _our_errors_only() -> Iterator[None]:
+def _our_errors_only(address: str | None = None) -> Iterator[None]:
     """Raise a SyncError in place of any error of MongoDB, its driver, stripe-python or this machine.
 
-    Other errors may quote an address or a row, so only the messages of MongoDB's errors are passed on, redacted.
+    The messages of those are not passed on, because they may quote an address or a row.
     """
     try:
         yield
     except SyncError:
         raise
     except PyMongoError as error:
-        raise Unavailable(f"MongoDB cannot be reached or prepared: {redact(str(error))}") from error
+        raise Unavailable(outage(error, address)) from error
     except Exception as error:
         raise SyncError(f"This process cannot connect: {type(error).__qualname__}.") from error
 
@@ -155,7 +156,8 @@ def reach() -> Settings:
     if _connection is not None:
         return _connection.settings
     settings = Settings.from_environment()
-    open_database(settings)
+    with _our_errors_only(settings.mongodb_uri):
+        open_database(settings)
     return settings
 
 

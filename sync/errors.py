@@ -44,6 +44,11 @@ class CannotReadStripe(SyncError):
     type = "cannot-look"
     advice: str | None = None  # what an operator can do about it, if that is known
 
+    @property
+    def advised(self) -> str:
+        """The message, with what an operator can do about it."""
+        return f"{self}. To do: {self.advice}." if self.advice else str(self)
+
 
 class WrongAccount(CannotReadStripe):
     says = "This database belongs to another Stripe account or mode, or Stripe has lost objects that we read before."

@@ -19,7 +19,8 @@ class Found(Iterator[Row]):
     """A cursor over such a collection, with the methods that MongoEngine and we call."""
 
     def __init__(self, copies: "Copies", where: Where, projection: Any = None, **asked: Any) -> None:
-        self._copies, self._where, self._rows = copies, where, iter(())
+        self._copies, self._where = copies, where
+        self._rows: Iterator[Row] = iter(())
         self._projection, self._read = projection, False
         self.collection = asked.get("collection")  # whose cursor it is: MongoEngine counts by it
         self._sort, self._skip, self._limit = (asked.get(name) for name in ("sort", "skip", "limit"))
@@ -97,7 +98,7 @@ class Copies:
 
     def distinct(self, key: str, where: Where) -> list[Any]:
         """Return the values that a field has."""
-        each = [{"$unwind": f"${key}"}, {"$group": {"_id": f"${key}"}}]  # of a list, every entry counts
+        each: Stages = [{"$unwind": f"${key}"}, {"$group": {"_id": f"${key}"}}]  # of a list, every entry counts
         return [row["_id"] for row in self.read(where, each)]
 
     def count(self, where: Where) -> int:
@@ -141,11 +142,9 @@ class Copies:
         if before is None and self.count({"_id": row["_id"]}):
             raise DuplicateKeyError(f"{self._rows.name} has a row with this _id")
         for name, index in self._rows.index_information().items():
-            keys = {key: _inside(row, key) for key, _ in index["key"]}
-            unchanged = before is not None and keys == {key: _inside(before, key) for key in keys}
-            if not index.get("unique") or unchanged:
+            if not index.get("unique"):
                 continue
-            only = dict(index.get("partialFilterExpression", {}))
+            keys, only = {key: _inside(row, key) for key, _ in index["key"]}, index.get("partialFilterExpression", {})
             if self._evaluated(row, {"$match": only}) and self.count({"$and": [only, keys, others]}):
                 raise DuplicateKeyError(f"{self._rows.name} has a row with this value of {name}")
 

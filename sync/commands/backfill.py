@@ -20,7 +20,7 @@ from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
 )
 @click.option("--since", type=moment, metavar="DATE", help="copy only objects created since then (ISO 8601, UTC)")
 @click.option(
-    "--rate", type=rate, default=RATE, show_default=f"{RATE:.0f}", metavar="N", help="at most N requests per second"
+    "--rate", type=rate, default=f"{RATE:.0f}", show_default=True, metavar="N", help="at most N requests per second"
 )
 @click.option(
     "--owner-reads",

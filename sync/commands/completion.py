@@ -19,7 +19,7 @@ ASKS = "_STRIPE_MONGO_SYNC_COMPLETE"  # set by the script: the shell, and that i
     reads=True,
     epilog=f'For each new shell: bash: eval "$({SCRIPT} completion bash)" in ~/.bashrc; zsh: the same in ~/.zshrc, '
     "after compinit; fish: the output into ~/.config/fish/completions/" + f"{SCRIPT}.fish.",
-    examples=("completion bash",),
+    examples=("completion bash > ~/.stripe-mongo-sync.bash",),
 )
 @click.argument("shell", type=click.Choice(SHELLS), metavar="SHELL", help=f"{', '.join(SHELLS)}")
 def main(given: Given) -> int:

@@ -33,21 +33,24 @@ def create(given: Given) -> int:
     return 0
 
 
-@main.action("list", "list the webhook endpoints, and what is wrong with each", reads=True)
+@main.action("list", "list the webhook endpoints, and what is wrong with each", reads=True, examples=("endpoint list",))
 def show_all(given: Given) -> int:
     """List the endpoints."""
+    from stripe_mongo_sync.sync.commands.table import tell_list
     from stripe_mongo_sync.sync.operator import endpoint
 
     told = [each.shown() for each in endpoint.list_endpoints()]
-    say(
-        given,
-        told,
-        *(map(_line, told) if told else ["no webhook endpoint exists: create one with `endpoint create URL`"]),
-    )
+    heads = {"ID": "id", "STATUS": "status", "URL": "url"}
+    nothing = "no webhook endpoint exists: create one with `endpoint create URL`"
+    tell_list(given, told, heads=heads, note=_note, line=_line, nothing=nothing)
     return 0
 
 
-@main.action("update", "enable an endpoint, and make it send exactly the covered events")
+@main.action(
+    "update",
+    "enable an endpoint, and make it send exactly the covered events",
+    examples=("endpoint update", "endpoint update we_123"),
+)
 @OPTIONAL
 def update(given: Given) -> int:
     """Update an endpoint."""
@@ -58,7 +61,9 @@ def update(given: Given) -> int:
     return 0
 
 
-@main.action("roll", "begin to roll a secret: create a second endpoint for the same address")
+@main.action(
+    "roll", "begin to roll a secret: create a second endpoint for the same address", examples=("endpoint roll",)
+)
 @OPTIONAL
 def roll(given: Given) -> int:
     """Begin to roll a secret, and show the new one."""
@@ -92,6 +97,11 @@ def delete(given: Given) -> int:
 
 
 def _line(one: dict[str, Any]) -> str:
+    id, status, url = (word(one[name]) for name in ("id", "status", "url"))
+    return f"{id} {status} {url}: {_note(one)}"
+
+
+def _note(one: dict[str, Any]) -> str:
     from stripe_mongo_sync.sync.stripe.answers import api_version
 
     told = [] if one["points_here"] else ["points elsewhere"]
@@ -101,5 +111,4 @@ def _line(one: dict[str, Any]) -> str:
     told += [f"{name} {', '.join(map(word, one[name]))}" for name in ("missing", "extra") if one[name]]
     if one["secret_configured"] is False:
         told.append("its secret is not in STRIPE_WEBHOOK_SECRET")
-    id, status, url = (word(one[name]) for name in ("id", "status", "url"))
-    return f"{id} {status} {url}: {'; '.join(told) or 'as it should be'}"
+    return "; ".join(told) or "as it should be"

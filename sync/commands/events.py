@@ -17,6 +17,7 @@ from stripe_mongo_sync.sync.commands.cli import (
     say,
     try_out,
 )
+from stripe_mongo_sync.sync.process.screen import spoken
 
 STATES = (
     "received",
@@ -43,11 +44,14 @@ main = group("events", "list, show, replay or ignore the events of the inbox")
 @click.option("--limit", type=count, default=20, show_default=True, metavar="N", help="at most N events")
 def show_all(given: Given) -> int:
     """List events."""
+    from stripe_mongo_sync.sync.commands.table import tell_list
     from stripe_mongo_sync.sync.operator import inbox_admin
 
     found = inbox_admin.search(state=given.state, type=given.type, object=given.object, limit=given.limit)
     told = [inbox_admin.summary(row) for row in found]
-    say(given, told, *(map(inbox_admin.summary_line, told) if told else ["no such event was received"]))
+    heads = {"ID": "id", "TYPE": "type", "STATE": "state", "AGE": "received_at"}
+    line, nothing = inbox_admin.summary_line, "no such event was received"
+    tell_list(given, told, heads=heads, note=inbox_admin.note, line=line, nothing=nothing)
     return 0
 
 
@@ -60,7 +64,7 @@ def show(given: Given) -> int:
 
     told = inbox_admin.summary(inbox_admin.event_of(given.id), raw=given.raw)
     body = json.dumps(told["raw"], indent=2).splitlines() if given.raw else []
-    lines = [f"{name}: {value}" for name, value in told.items() if name != "raw"]
+    lines = [f"{name}: {spoken(value)}" for name, value in told.items() if name != "raw"]
     say(given, told, *lines, *body)
     return 0
 

@@ -28,7 +28,7 @@ main = group("hooks", "deliver notices to hooks; list, replay or drop deliveries
     "call the hooks that are due, once or at an interval",
     examples=("hooks run", "hooks run --every 5"),
 )
-@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
+@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM: 300, 5min")
 @click.option(
     "--timeout", type=seconds, default="60", show_default=True, metavar="SECONDS", help="time limit of one call"
 )
@@ -52,6 +52,7 @@ def run(given: Given) -> int:
     """Call the hooks."""
     from pymongo.errors import PyMongoError
 
+    from stripe_mongo_sync.sync.database.outage import outage
     from stripe_mongo_sync.sync.notices.deliver import Limits, deliver
     from stripe_mongo_sync.sync.notices.hooks import HOOKS
 
@@ -69,7 +70,7 @@ def run(given: Given) -> int:
             if counts:  # a run that did nothing prints nothing
                 _tell(given, counts)
         except PyMongoError as error:  # it may answer in the next round
-            log.error("MongoDB does not answer: %s", type(error).__name__)
+            log.error("%s", outage(error))
         except Exception:
             log.exception("this run failed")
         with suppress(Stopped):
@@ -86,13 +87,17 @@ def _tell(given: Given, counts: Counter[str]) -> int:
     return code
 
 
-@main.action("list", "list the deliveries that are pending or dead", reads=True)
+@main.action("list", "list the deliveries that are pending or dead", reads=True, examples=("hooks list --json",))
 def show(given: Given) -> int:
     """List the deliveries that are pending or dead."""
+    from stripe_mongo_sync.sync.commands.table import tell_list
     from stripe_mongo_sync.sync.operator import deliveries
 
     found = [deliveries.summary(row) for row in deliveries.search()]
-    say(given, found, *(map(deliveries.summary_line, found) if found else ["nothing is pending"]))
+    heads = {"ID": "id", "STATE": "state", "AGE": "at"}
+    tell_list(
+        given, found, heads=heads, note=deliveries.note, line=deliveries.summary_line, nothing="nothing is pending"
+    )
     return 0
 
 
@@ -119,7 +124,7 @@ def replay(given: Given) -> int:
     return 0
 
 
-@main.action("drop", "drop a dead delivery")
+@main.action("drop", "drop a dead delivery", examples=("hooks drop 65a1:2:customer.active:shop.hooks.welcome",))
 @click.argument("id", help="the id of the delivery")
 @DRY_RUN
 def drop(given: Given) -> int:

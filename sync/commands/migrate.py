@@ -7,7 +7,9 @@ from stripe_mongo_sync.sync.commands.indexes import build_missing, lines
 
 
 @command(
-    "migrate", "rewrite what an older version stored, and build the indexes that are missing; run it after an upgrade"
+    "migrate",
+    "rewrite what an older version stored, and build the indexes that are missing; run it after an upgrade",
+    examples=("migrate",),
 )
 def main(given: Given) -> int:
     """Migrate, beside a running service of this version; return 1 when an index could not be built."""

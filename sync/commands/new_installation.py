@@ -3,7 +3,7 @@
 from stripe_mongo_sync.sync.commands.cli import Given, command, say
 
 
-@command("new-installation", "give a cloned database an identity of its own")
+@command("new-installation", "give a cloned database an identity of its own", examples=("new-installation",))
 def main(given: Given) -> int:
     """Give the database a new installation id."""
     from stripe_mongo_sync.models.state import State

@@ -49,8 +49,17 @@ def kind(text: str) -> str:
 def show_all(given: Given) -> int:
     """List the unfinished documents, and the dead events."""
     from stripe_mongo_sync.models.base.input import Invalid
+    from stripe_mongo_sync.sync.commands.table import tell_list
     from stripe_mongo_sync.sync.operator import operations
 
+    told = partial(
+        tell_list,
+        given,
+        heads={"KIND": "kind", "ID": "id", "STATUS": "status", "AGE": "since"},
+        note=operations.note,
+        line=operations.line,
+        nothing="nothing is pending",
+    )
     wanted = {"kind": given.kind, "verb": given.verb, "review": given.review}
     try:
         if given.limit is None:
@@ -58,11 +67,9 @@ def show_all(given: Given) -> int:
         else:
             pages = iter([operations.page(limit=given.limit, after=given.starting_after, **wanted)[0]])
         if given.json:
-            say(given, [one for page in pages for one in page])
-            return 0
+            pages = iter([[one for page in pages for one in page]])
         for number, page in enumerate(pages):  # each is printed as it is read: after an outage there are many
-            lines = [] if page or number else ["nothing is pending"]
-            if not say(given, page, *map(operations.line, page), *lines):
+            if not told(page, goes_on=number > 0):
                 break
     except Invalid as error:
         raise NotPossible(str(error)) from error
@@ -73,7 +80,7 @@ def show_all(given: Given) -> int:
     "show",
     "show what was staged, what Stripe has, and what each remedy would do",
     reads=True,
-    examples=("operations show 66f2a1b0c3d4e5f60718293a",),
+    examples=("operations show 65a1b2c3d4e5f60718293a4b",),
 )
 @click.argument("id", help="an id of `operations list`: of a document, or evt_...")
 def show(given: Given) -> int:
@@ -88,7 +95,7 @@ def show(given: Given) -> int:
 @main.action(
     "retry",
     "read the object at Stripe again, and resend the operation only if that is safe",
-    examples=("operations retry 66f2a1b0c3d4e5f60718293a --dry-run",),
+    examples=("operations retry 65a1b2c3d4e5f60718293a4b --dry-run", "operations retry 65a1b2c3d4e5f60718293a4b"),
 )
 @DOCUMENT
 @DRY_RUN
@@ -97,7 +104,11 @@ def retry(given: Given) -> int:
     return _resolved(given, "retry")
 
 
-@main.action("roll-back", "give up what is pending: a creation, a change, or the undo of orphans")
+@main.action(
+    "roll-back",
+    "give up what is pending: a creation, a change, or the undo of orphans",
+    examples=("operations roll-back 65a1b2c3d4e5f60718293a4b",),
+)
 @DOCUMENT
 @DRY_RUN
 def roll_back(given: Given) -> int:
@@ -105,7 +116,11 @@ def roll_back(given: Given) -> int:
     return _resolved(given, "roll-back")
 
 
-@main.action("link", "read a Stripe object, compare it with the staged operation, and link it to this document")
+@main.action(
+    "link",
+    "read a Stripe object, compare it with the staged operation, and link it to this document",
+    examples=("operations link 65a1b2c3d4e5f60718293a4b cus_123",),
+)
 @DOCUMENT
 @click.argument("stripe_id", help="the id of the Stripe object")
 @flag("--force", "link it although it differs from the staged operation")
@@ -134,7 +149,9 @@ def _resolved(given: Given, action: str, **more: Any) -> int:
 
 
 @main.action(
-    "reset-breaker", "reset the circuit breaker, which opened when a run reached its limit of undos and deletions"
+    "reset-breaker",
+    "reset the circuit breaker, which opened when a run reached its limit of undos and deletions",
+    examples=("reconcile --full --dry-run", "operations reset-breaker"),
 )
 @DRY_RUN
 def reset_breaker(given: Given) -> int:
@@ -148,7 +165,7 @@ def reset_breaker(given: Given) -> int:
     return 0
 
 
-@main.action(DEPRECATED, "deprecated: use reset-breaker")
+@main.action(DEPRECATED, "deprecated: use reset-breaker", examples=("operations reset-breaker",))
 @DRY_RUN
 def confirm(given: Given) -> int:
     """Reset the circuit breaker, by its old name."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stripe_mongo_sync.sync.commands.cli import Given, command, count, flag, rate, say, seconds
-from stripe_mongo_sync.sync.errors import BadSettings, SyncError
+from stripe_mongo_sync.sync.errors import BadSettings, CannotReadStripe, SyncError
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
@@ -33,13 +33,13 @@ QUIET_FOR = 5.0  # seconds: a run that ends sooner has little to do, and shows n
     metavar="N",
     help="with --full: GETs per run for lists that need an owner (cards, tax ids, ...)",
 )
-@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
+@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM: 300, 5min")
 @flag("--dry-run", "show what a run would do, and write nothing")
 @click.option(
     "--rate",
     type=rate,
-    default=RATE,
-    show_default=f"{RATE:.0f}",
+    default=f"{RATE:.0f}",
+    show_default=True,
     metavar="N",
     help="at most N requests to Stripe per second. Divide it among processes that run together",
 )
@@ -65,6 +65,7 @@ def _round(given: Given) -> "Report":
     """Run once and report any failure, because the next round may succeed. Raises BadSettings."""
     from pymongo.errors import PyMongoError
 
+    from stripe_mongo_sync.sync.database.outage import outage
     from stripe_mongo_sync.sync.library import connect
     from stripe_mongo_sync.sync.runs.reconcile import Report
 
@@ -73,10 +74,12 @@ def _round(given: Given) -> "Report":
         return _once(given)
     except BadSettings:
         raise
+    except CannotReadStripe as error:
+        return Report(unseen=[error.advised])
     except SyncError as error:
         return Report(unseen=[str(error)])
     except PyMongoError as error:
-        return Report(unseen=[f"MongoDB does not answer: {type(error).__name__}"])
+        return Report(unseen=[outage(error)])
     except Exception as error:
         log.exception("this run failed")
         return Report(unseen=[f"this run failed: {type(error).__name__}"])

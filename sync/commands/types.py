@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from stripe_mongo_sync.sync.operator.written import Entry
 
 
-@command("types", "list the types that are stored, and their events", connects=False, reads=True)
+@command("types", "list the types that are stored, and their events", connects=False, reads=True, examples=("types",))
 @flag("--markdown", "print docs/TYPES.md")
 def main(given: Given) -> int:
     """Print the catalogue: the page is made from the registry, the list from the stored file if it is current."""

@@ -23,12 +23,12 @@ RECORD = click.argument("id", help="the id of a record in review, or refused")
 @main.action(
     "run", "send the usage records that are due, as each reconcile does, too", examples=("usage run --every 5min",)
 )
-@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
+@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM: 300, 5min")
 @click.option(
     "--rate",
     type=rate,
-    default=RATE,
-    show_default=f"{RATE:.0f}",
+    default=f"{RATE:.0f}",
+    show_default=True,
     metavar="N",
     help="at most N requests to Stripe per second",
 )
@@ -36,6 +36,7 @@ def run(given: Given) -> int:
     """Send what is due, once or until SIGTERM."""
     from pymongo.errors import PyMongoError
 
+    from stripe_mongo_sync.sync.database.outage import outage
     from stripe_mongo_sync.sync.errors import SyncError
 
     if given.every is None:
@@ -46,7 +47,7 @@ def run(given: Given) -> int:
         except SyncError as error:
             log.error("usage cannot be sent: %s", error)
         except PyMongoError as error:
-            log.error("MongoDB does not answer: %s", type(error).__name__)
+            log.error("%s", outage(error))
         except Exception:
             log.exception("this run failed")
         with suppress(Stopped):
@@ -74,14 +75,20 @@ def _once(given: Given) -> int:
 @click.option("--limit", type=count, default=100, show_default=True, metavar="N", help="list at most N records")
 def show(given: Given) -> int:
     """List records."""
+    from stripe_mongo_sync.sync.commands.table import tell_list
     from stripe_mongo_sync.sync.shop.usage import as_shown, listed
 
     found = [as_shown(record) for record in listed(None, given.state, None, given.limit)]
-    say(given, found, *(map(_line, found) if found else ["there is no such record"]))
+    heads = {"ID": "id", "STATE": "state", "METER": "meter", "VALUE": "value"}
+    tell_list(given, found, heads=heads, note=_note, line=_line, nothing="there is no such record")
     return 0
 
 
-@main.action("resend", "send a record again: it is counted twice if Stripe had it, so look in the Dashboard first")
+@main.action(
+    "resend",
+    "send a record again: it is counted twice if Stripe had it, so look in the Dashboard first",
+    examples=("usage resend 65a1b2c3d4e5f60718293a4b",),
+)
 @RECORD
 def send_again(given: Given) -> int:
     """Send a record again."""
@@ -90,7 +97,11 @@ def send_again(given: Given) -> int:
     return _decided(given, resend(given.id))
 
 
-@main.action("mark-sent", "mark a record as sent, because Stripe has it, or shall not have it")
+@main.action(
+    "mark-sent",
+    "mark a record as sent, because Stripe has it, or shall not have it",
+    examples=("usage mark-sent 65a1b2c3d4e5f60718293a4b",),
+)
 @RECORD
 def accept(given: Given) -> int:
     """Mark a record as sent."""
@@ -108,5 +119,9 @@ def _decided(given: Given, record: "UsageRecord") -> int:
 
 
 def _line(one: dict[str, Any]) -> str:
+    return f"{one['id']} {one['state']}: {quoted(one['meter'])} {one['value']} {_note(one)}"
+
+
+def _note(one: dict[str, Any]) -> str:
     why = f", {quoted(one['reason'])}" if one["reason"] else ""
-    return f"{one['id']} {one['state']}: {quoted(one['meter'])} {one['value']} of customer {one['customer']}{why}"
+    return f"of customer {one['customer']}{why}"

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from functools import singledispatch
 from typing import Any
 
-from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
+from stripe_mongo_sync.models import PaymentIntent, StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import Remedy, RemoteState, diagnose
+from stripe_mongo_sync.models.base.embedded import Call, Operation
 from stripe_mongo_sync.models.base.facts import KEY_REPLAY_WINDOW, MAX_EVENT_DISTANCE
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import from_now
@@ -24,7 +25,7 @@ from stripe_mongo_sync.sync.errors import MissingPermission, NoOwner
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.money import amount_in
+from stripe_mongo_sync.sync.stripe.money import AMOUNTS, amount_in, readable
 
 RECHECK_INTERVAL = timedelta(minutes=5)  # between two checks of an operation that may be in flight
 ROUNDS = 4  # check, decide, check again: more would mean that the table has a loop
@@ -162,14 +163,38 @@ def _lost(document: SyncedDocument) -> str:
 def _no_result(document: SyncedDocument) -> str:
     """Return the reason for the review of a document whose operation Stripe shows no result of."""
     operation = sure(document.operation)
-    amount = amount_in(operation.params) or amount_in(document.stripe or {})
-    what = f"{operation.verb}{f' of {amount}' if amount else ''}"
+    amount = amount_of(document)
+    what = f"{operation.verb} of {readable(*amount)}" if amount else operation.verb
     told = f"Stripe shows no result of this {what}, and it is too old to retry, because it moves money"
     if document.status == Status.PENDING:
         return f"{told}: {link_or_give_up(document)}"
     link = page(document, sure(document.stripe_id))
     done, not_done = f"`operations retry {document.id}`", f"`operations roll-back {document.id}`"
     return f"{told}: check the Dashboard, {link}. If it was done: {done}; if not: {not_done}"
+
+
+def amount_of(document: StagedDocument) -> tuple[int, str] | None:
+    """Return the amount that a document is about, in the minor unit, and its currency; None if it is about none.
+
+    What is about a payment and names no currency, such as a refund, has that of the payment.
+    """
+    own = {name: getattr(document, name, None) for name in (*AMOUNTS, "currency", "payment_intent")}
+    sources = [*(call.params for call in reversed(calls_of(document))), own, document.stripe or {}]
+    paid = next((each["payment_intent"] for each in sources if isinstance(each.get("payment_intent"), str)), "")
+    payment = PaymentIntent.by_stripe_id(paid) if paid else None
+    return amount_in(*sources, {"currency": payment and payment.currency})
+
+
+def calls_of(document: StagedDocument) -> list[Call]:
+    """Return the calls to Stripe that its pending operation consists of.
+
+    The operation of an order is none of Stripe's: it holds that of the payment or the refund.
+    """
+    operation = document.operation
+    if operation is None or operation.path:
+        return operation.calls if operation is not None else []
+    inner = operation.params.get("operation")
+    return Operation(**inner).calls if isinstance(inner, dict) else []
 
 
 def look_at_absent(document: SyncedDocument, run: Run) -> bool:

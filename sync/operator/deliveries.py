@@ -6,7 +6,7 @@ from typing import Any
 
 from stripe_mongo_sync.models import Delivery, DeliveryState
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
-from stripe_mongo_sync.sync.process.screen import quoted, word
+from stripe_mongo_sync.sync.process.screen import quoted, when, word
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.DEAD)
 CHANGED = "The delivery has just changed: see it in `hooks list`, and try again."
@@ -78,6 +78,13 @@ def summary(row: Delivery) -> dict[str, Any]:
 
 def summary_line(one: dict[str, Any]) -> str:
     """Return one entry as a line."""
-    told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays") if one[name]]
+    return f"{word(one['id'])} {one['state']}: {note(one)}"
+
+
+def note(one: dict[str, Any]) -> str:
+    """Return what is to be known of an entry beside its id and its state."""
+    told = [f"attempts {one['attempts']}"] if one["attempts"] else []
+    told += [f"due {when(one['due'])}"] if one["due"] else []
+    told += [f"replays {one['replays']}"] if one["replays"] else []
     told += [f"error {quoted(one['error'])}"] if one["error"] else []
-    return f"{word(one['id'])} {one['state']}: {', '.join(told) or 'due'}"
+    return ", ".join(told) or "due"

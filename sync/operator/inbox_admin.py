@@ -17,7 +17,7 @@ from stripe_mongo_sync.models.rows.clock import stopwatch
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
 from stripe_mongo_sync.sync.inbox.inbox import drain_one
-from stripe_mongo_sync.sync.process.screen import quoted, word
+from stripe_mongo_sync.sync.process.screen import quoted, when, word
 from stripe_mongo_sync.sync.process.stop import STOP
 
 SUCCEEDED = (EventState.APPLIED, EventState.STALE, EventState.IGNORED, EventState.WAITING)
@@ -95,10 +95,22 @@ def _body(row: Event) -> Any:
 
 def summary_line(one: dict[str, Any]) -> str:
     """Return one entry as a line."""
-    told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays") if one[name]]
-    told += [f"error {quoted(one['error'])}"] if one["error"] else []
     id, type, object = (word(one[name] or "-") for name in ("id", "type", "object"))
-    return f"{one['received_at']} {id} {type} {object} {one['state']}: {', '.join(told)}"
+    return f"{when(one['received_at'])} {id} {type} {object} {one['state']}: {_told(one)}"
+
+
+def note(one: dict[str, Any]) -> str:
+    """Return what a table says of an entry below its row."""
+    told = _told(one)
+    return f"{word(one['object'] or '-')}{f': {told}' if told else ''}"
+
+
+def _told(one: dict[str, Any]) -> str:
+    told = [f"attempts {one['attempts']}"] if one["attempts"] else []
+    told += [f"due {when(one['due'])}"] if one["due"] else []
+    told += [f"replays {one['replays']}"] if one["replays"] else []
+    told += [f"error {quoted(one['error'])}"] if one["error"] else []
+    return ", ".join(told)
 
 
 def replay(row: Event) -> Event:

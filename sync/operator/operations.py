@@ -28,7 +28,7 @@ from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
 from stripe_mongo_sync.sync.operator.link import ACTOR, Linked, linked, moved
 from stripe_mongo_sync.sync.process.deadline import within_lease
-from stripe_mongo_sync.sync.process.screen import quoted, word
+from stripe_mongo_sync.sync.process.screen import quoted, when, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.runs.back import bring_back
 
@@ -149,11 +149,15 @@ def told(done: StagedDocument | Linked) -> dict[str, Any]:
 
 def line(one: dict[str, Any]) -> str:
     """Return an entry as one line."""
-    shown = {"verb": word, "error": quoted, "review": quoted, "removed": word}
+    return f"{one['kind']} {word(one['id'])} {one['status']} {note(one)}"
+
+
+def note(one: dict[str, Any]) -> str:
+    """Return what a line says of an entry beside its kind, id and status."""
+    shown = {"verb": word, "due": when, "error": quoted, "review": quoted, "removed": word}
     names = ("verb", "attempts", "orphans", "due", "error", "review", "differs", "removed")
     told = [f"{name} {shown.get(name, str)(one[name])}" for name in names if one.get(name)]
-    id, at_stripe = word(one["id"]), word(one["stripe_id"] or "-")
-    return f"{one['kind']} {id} {one['status']} {at_stripe}: {', '.join(told) or 'nothing is pending'}"
+    return f"{word(one['stripe_id'] or '-')}: {', '.join(told) or 'nothing is pending'}"
 
 
 def entry_of(id: str) -> dict[str, Any]:

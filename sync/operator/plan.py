@@ -12,6 +12,7 @@ from typing import Any
 from stripe_mongo_sync.models import Delivery, Event, State, kinds
 from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.dry_run.run import Change, dry_run, rehearsed
+from stripe_mongo_sync.models.rows.clock import DueReason
 from stripe_mongo_sync.models.rows.content import shown
 from stripe_mongo_sync.models.rows.database import prefix
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
@@ -64,10 +65,14 @@ class Write:
         if status := after.get("status", after.get("state")):
             was = self.fields.get("status", self.fields.get("state", (None, None)))[0]
             yield f"{it} is inserted: {status}" if self.act == "insert" else f"{it} becomes {status} (it is {was})"
+        if self.act == "insert":
+            return
         for name, (before, value) in self.fields.items():
-            if (told := _sentence(name, before, value)) and self.act != "insert":
+            if told := None if status and name == "operation" else _sentence(name, before, value):
                 yield f"{it}: {told}"
-        if self.content and self.act != "insert":
+        if "stripe" in self.content:
+            yield f"{it}: its content becomes that of its object at Stripe"
+        elif self.content:
             yield f"{it}: {', '.join(self.content)} change" + ("s" if len(self.content) == 1 else "")
 
 
@@ -158,7 +163,7 @@ def _sentence(name: str, before: Any, after: Any) -> str | None:
         case "replays":
             return f"its replays are {after}"
         case "due_reason":
-            return f"it is due ({after})" if after else "nothing more is due"
+            return None if after == DueReason.UNFINISHED else "reconcile goes on with it" if after else None
     return None
 
 

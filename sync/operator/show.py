@@ -3,14 +3,14 @@
 It reads Stripe for `READS` seconds at most, and after a request without an answer no more: then it says so.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from bson import ObjectId
 
-from stripe_mongo_sync.models import Customer, StagedDocument, Status, SyncedDocument, synced_kind
+from stripe_mongo_sync.models import Customer, StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.dry_run.run import NotRehearsed
 from stripe_mongo_sync.models.rows import clock
@@ -19,6 +19,7 @@ from stripe_mongo_sync.models.rows.content import shown
 from stripe_mongo_sync.models.rows.scrub import scrub
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.find import Finder
+from stripe_mongo_sync.sync.engine.resolve import amount_of, calls_of
 from stripe_mongo_sync.sync.errors import CannotReadStripe, NotPossible
 from stripe_mongo_sync.sync.operator import inbox_admin, operations
 from stripe_mongo_sync.sync.operator.link import side_by_side
@@ -27,7 +28,7 @@ from stripe_mongo_sync.sync.process.screen import in_json, quoted, when, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.stripe.answers import Answer, Unknown
 from stripe_mongo_sync.sync.stripe.dashboard import page_of
-from stripe_mongo_sync.sync.stripe.money import AMOUNTS, spoken
+from stripe_mongo_sync.sync.stripe.money import amount_in, readable
 from stripe_mongo_sync.sync.stripe.throttle import CALL_POLICY
 
 READS = 20.0  # s; the request that is under way then may take 18 s more, so an answer comes within the 60 s of a proxy
@@ -88,14 +89,13 @@ def _of(document: StagedDocument, personal: bool, beside: str | None) -> Json:
         "saved_error_at": operation.saved_error_at,
         "moves_money": document.resource.moves_money(operation.verb, params),
         "api_version": operation.api_version,
-        "calls": [sent(call, personal=personal) for call in operation.calls],
+        "calls": [sent(call, personal=personal) for call in calls_of(document)],
     }
-    own = {name: getattr(document, name, None) for name in (*AMOUNTS, "currency", "customer", "payment_intent")}
-    known = {**remote, **{name: value for name, value in own.items() if value is not None}, **params}
+    customer = params.get("customer") or getattr(document, "customer", None) or remote.get("customer")
     return {
         "link": _link(document.resource.kind, document.stripe_id),
-        "customer": _customer(document, known.get("customer"), personal),
-        "amount": _amount(known),
+        "customer": _customer(document, customer, personal),
+        "amount": _amount(amount_of(document)),
         "staged": staged,
         "at_stripe": _at_stripe(document, personal) if isinstance(document, SyncedDocument) else None,
         "candidates": _candidates(document, personal, beside) if isinstance(document, SyncedDocument) else None,
@@ -123,28 +123,21 @@ def _customer(document: StagedDocument, stripe_id: Any, personal: bool) -> Json 
     return {**known, "link": _link("customer", customer.stripe_id)}
 
 
-def _amount(known: Mapping[str, Any]) -> Json | None:
-    """Return the amount that it is about: in the minor unit, and as a person reads it."""
-    amount = next((known[name] for name in AMOUNTS if isinstance(known.get(name), int)), None)
-    currency, paid = known.get("currency"), known.get("payment_intent")
-    payment = None if isinstance(currency, str) or not isinstance(paid, str) else synced_kind("payment_intent")
-    if payment is not None and (found := payment.by_stripe_id(str(paid))) is not None:
-        currency = getattr(found, "currency", None)  # a refund sends none: it is in that of its payment
-    if amount is None or not isinstance(currency, str):
-        return None
-    return {"amount": amount, "currency": currency, "text": spoken(amount, currency)}
+def _amount(found: tuple[int, str] | None) -> Json | None:
+    """Return an amount in the minor unit, and as a person reads it."""
+    return {"amount": found[0], "currency": found[1], "text": readable(*found)} if found else None
 
 
 def _at_stripe(document: SyncedDocument, personal: bool) -> Json:
     """Return what Stripe shows of its object now."""
     if document.stripe_id is None or not document.path:
         return {**UNSEEN}
-    return {**UNSEEN, **_looked_at(document, document.stripe_id, personal)}
+    return {**UNSEEN, **_looked_at(document, document.path, personal)}
 
 
-def _looked_at(document: SyncedDocument, stripe_id: str, personal: bool) -> Json:
+def _looked_at(document: SyncedDocument, path: str, personal: bool) -> Json:
     try:
-        reply = current().gateway.get(document.resource.object_path(stripe_id, document))
+        reply = current().gateway.get(path)
     except CannotReadStripe as error:
         return {"error": str(error)}
     if reply is None or reply.gone:
@@ -154,7 +147,7 @@ def _looked_at(document: SyncedDocument, stripe_id: str, personal: bool) -> Json
     remote = shown(reply.remote)
     return {
         "found": True,
-        "amount": _amount(reply.remote),
+        "amount": _amount(amount_in(reply.remote)),
         "object": remote if personal else scrub(remote),
         "agrees": same,
         "differs": values if personal else [{**each, "staged": None, "at_stripe": None} for each in values],
@@ -171,10 +164,11 @@ def _candidates(document: SyncedDocument, personal: bool, beside: str | None) ->
         except CannotReadStripe as failure:
             error = str(failure)
     found |= {beside: "given"} if beside is not None and is_id(beside) and beside not in found else {}
+    path = document.resource.object_path
     looked = [
         {
             **{"id": id, "as": role, "link": _link(document.resource.kind, id), "amount": None, **UNSEEN},
-            **(_looked_at(document, id, personal) if number < MOST or role == "given" else {}),
+            **(_looked_at(document, path(id, document), personal) if number < MOST or role == "given" else {}),
         }
         for number, (id, role) in enumerate(found.items())
     ]
@@ -275,4 +269,4 @@ def _compared(title: str, one: Json) -> list[str]:
 
 
 def _difference(each: Json) -> str:
-    return f"{each['name']}: staged {quoted(each['staged'])}, at Stripe {quoted(each['at_stripe'])}"
+    return f"{each['name']}: staged {in_json(each['staged'])}, at Stripe {in_json(each['at_stripe'])}"

@@ -30,7 +30,7 @@ from stripe_mongo_sync.models.rows.tally import MOST, count, counts, first_key, 
 from stripe_mongo_sync.models.state import ALIKE, CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, OTHER_VERSION, State
 from stripe_mongo_sync.models.username import fold
 from stripe_mongo_sync.sync.operator.findings import MARKS, Finding, Level, exit_code
-from stripe_mongo_sync.sync.process.screen import quoted, word
+from stripe_mongo_sync.sync.process.screen import lasting, quoted, spoken, when, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.stripe.answers import api_version
 
@@ -83,16 +83,12 @@ class Health:
         return lines if self.exit_code else [*lines, "✔ healthy"]
 
 
-def _age(age: timedelta) -> str:
-    return str(age - timedelta(microseconds=age.microseconds))
-
-
 def _spoken(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_spoken(inner)}" for name, inner in value.items() if inner) or "none"
     if isinstance(value, int) and value == MOST:
         return f"{MOST:,} or more"
-    return "never" if value is None else str(value)
+    return "never" if value is None else spoken(value)
 
 
 def status() -> Health:
@@ -110,7 +106,7 @@ def status() -> Health:
     health.facts["checkpoint"] = checkpoint and checkpoint["at"]
     _reconcile(health, now, heartbeat, there)
     if latch is not None:
-        told = f"circuit breaker open since {latch['at']:%F %R} UTC: a run reached its limit"
+        told = f"circuit breaker open since {when(latch['at'])}: a run reached its limit"
         told += f" of {latch.get('cap', 'some')} undos and deletions"
         do = "check what `reconcile --full --dry-run` would do, then run `operations reset-breaker`"
         health.problem("circuit_breaker", told, do)
@@ -176,7 +172,7 @@ def _documents(
     age = since and now - since
     health.facts["oldest_operation"] = age
     if age and age > SLOW:
-        told = f"the oldest pending operation is {_age(age)} old"
+        told = f"the oldest pending operation is {lasting(age)} old"
         health.warning("pending", told, "see its error in `operations list`; after a day it is resolved or in review")
 
 
@@ -191,7 +187,7 @@ def _backlog(health: Health, now: datetime, there: Iterable[type[StagedDocument]
     documents = sum(waiting.values())
     health.facts.update(overdue=documents, overdue_events=events, oldest_overdue=age)
     if age and age > BACKLOG_MAX_AGE:
-        told = f"{documents:,} documents and {events:,} events are due, the first for {_age(age)}"
+        told = f"{documents:,} documents and {events:,} events are due, the first for {lasting(age)}"
         health.warning("backlog", told, f"start more processes with `{PROGRAM} reconcile`: they share the work")
 
 
@@ -205,7 +201,7 @@ def _inbox(health: Health, now: datetime) -> None:
         health.problem("events", told, "see `events list --state dead`, then `events replay --dead`")
     stuck = opened.get(EventState.RECEIVED)
     if stuck and now - stuck > SLOW:
-        told = f"an event could not be applied for {_age(now - stuck)}"
+        told = f"an event could not be applied for {lasting(now - stuck)}"
         health.warning("events", told, "see its error in `events list --state received`")
 
 
@@ -222,7 +218,7 @@ def _hooks(health: Health, now: datetime, there: Iterable[type[StagedDocument]])
     health.facts["oldest_notice"] = now - min(waiting) if waiting else None
     if dead:
         first = began[DeliveryState.DEAD]
-        told = f"{dead} deliveries to hooks are dead{f', the oldest of {first:%F %R}' if first else ''}"
+        told = f"{dead} deliveries to hooks are dead{f', the oldest of {when(first)}' if first else ''}"
         health.problem("hooks", told, "see `hooks list`, then `hooks replay`")
     late = now - HOOKS_MAX_AGE
     if any(at < late for at in told_since) or smallest(Delivery, clock.overdue(late), "due_at"):

@@ -9,7 +9,6 @@ program reads everything else, and gets one line for each.
 
 import codecs
 import io
-import json
 import os
 import re
 import sys
@@ -99,12 +98,22 @@ def wrapped(text: str, width: int, indent: str = "", *, whole: bool = True) -> l
         if line.strip() and breadth(line) + 1 + breadth(each) > width:
             lines.append(line)
             line = indent
-        while not whole and breadth(line.rstrip()) + breadth(each) > width:
-            room = max(1, width - len(line))
-            lines.append(line + each[:room])
-            line, each = indent, each[room:]
+        while not whole and not line.strip() and breadth(line) + breadth(each) > width:
+            fitting = _fitting(each, width - breadth(line))
+            lines.append(line + each[:fitting])
+            line, each = indent, each[fitting:]
         line += f" {each}" if line.strip() else each
     return [*lines, line] if line.strip() or not lines else lines
+
+
+def _fitting(text: str, room: int) -> int:
+    """Return how many letters of a text fit into so many columns; at least one."""
+    taken = 0
+    for at, each in enumerate(text):
+        taken += breadth(each)
+        if taken > room:
+            return max(1, at)
+    return len(text)
 
 
 def _laid_out(line: str, width: int, stream: TextIO) -> list[str]:
@@ -122,6 +131,13 @@ def _laid_out(line: str, width: int, stream: TextIO) -> list[str]:
 def when(moment: datetime) -> str:
     """Return a time as a person and a program read it: 2026-11-23T18:00:05Z."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def spoken(value: Any) -> str:
+    """Return a value as a text: of times and durations, in the form of `when` and `lasting`."""
+    if isinstance(value, datetime):
+        return when(value)
+    return lasting(value) if isinstance(value, timedelta) else str(value)
 
 
 def lasting(age: timedelta | float) -> str:
@@ -143,11 +159,13 @@ def quoted(text: object) -> str:
 
 def word(text: object) -> str:
     """Return a foreign id, name or address: unchanged if it is one plain word, else in quotes."""
-    return str(text) if PLAIN.fullmatch(str(text)) and one_line(str(text)) == text else quoted(text)
+    return str(text) if PLAIN.fullmatch(str(text)) and one_line(str(text)) == str(text) else quoted(text)
 
 
 def in_json(data: Any) -> str:
     """Return the JSON that `--json` prints and the operator's API answers."""
+    import json
+
     return json.dumps(data, default=str)
 
 

@@ -119,7 +119,7 @@ def run_once(
         with patience.active() if patience else nullcontext():
             _run(report, run, owner_reads)
     except CannotReadStripe as error:
-        report.unseen.append(str(error))
+        report.unseen.append(error.advised)
     except Stopped:
         report.stopped = True
         return report  # of what was done; it proves nothing of the rest, so nothing is remembered of this run

@@ -13,14 +13,18 @@ DIGITS = {**dict.fromkeys(NONE.split(), 0), **dict.fromkeys(THREE.split(), 3)}
 AMOUNTS = ("amount_total", "amount", "amount_due", "total", "unit_amount")
 
 
-def spoken(amount: int, currency: str) -> str:
+def readable(amount: int, currency: str) -> str:
     """Return an amount of the minor unit with its currency: 1234 and `eur` are `12.34 EUR`."""
     digits = DIGITS.get(currency.lower(), 2)
     return f"{Decimal(amount).scaleb(-digits):,.{digits}f} {currency.upper()}"
 
 
-def amount_in(shown: Mapping[str, Any]) -> str | None:
-    """Return the amount that an object or parameters are about, as a person reads it; None if they show none."""
-    amount = next((shown[name] for name in AMOUNTS if isinstance(shown.get(name), int)), None)
-    currency = shown.get("currency")
-    return spoken(amount, currency) if amount is not None and isinstance(currency, str) else None
+def amount_in(*shown: Mapping[str, Any]) -> tuple[int, str] | None:
+    """Return the amount that objects or parameters are about, and its currency: of each, what the first of them says.
+
+    None if none says it.
+    """
+    amounts = (each[name] for each in shown for name in AMOUNTS if isinstance(each.get(name), int))
+    currencies = (each["currency"] for each in shown if isinstance(each.get("currency"), str))
+    found = next(amounts, None), next(currencies, None)
+    return None if found[0] is None or found[1] is None else (found[0], found[1])

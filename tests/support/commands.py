@@ -28,3 +28,14 @@ def commands() -> dict[str, Command]:
     """Return what can be run, by its name: `operations list`."""
     found = {context.command_path: command for command, context in every()}
     return {path.removeprefix(f"{SCRIPT} "): command for path, command in found.items() if isinstance(command, Command)}
+
+
+def helps() -> str:
+    """Return every help text, for a terminal of 80 columns without colours."""
+    return "\n".join(
+        f"$ {context.command_path} --help\n{click.unstyle(context.get_help())}\n" for _, context in every()
+    )
+
+
+if __name__ == "__main__":
+    print(helps(), end="")

@@ -9,7 +9,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, State
+from stripe_mongo_sync.models import Customer, State, Status
 from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.dry_run.run import NotRehearsed, NotSent, dry_run, rehearsed
 from stripe_mongo_sync.models.rows.marked import Marked
@@ -84,6 +84,15 @@ def test_a_unique_value_that_is_taken_is_refused(world: World) -> None:
         assert second.update_if_unchanged(stripe_id="cus_new") is not None
         assert Customer.by_stripe_id("cus_new") == second
         assert second.update_if_unchanged(stripe_id="cus_newer") is None, "another change came first"
+
+
+def test_a_value_that_was_free_while_its_row_was_not_current_is_refused_again(world: World) -> None:
+    first = sync.create_customer("one")
+    assert sync.delete(first).status == Status.DELETED
+    sync.create_customer("one")
+
+    with untouched(world), rehearsed(), pytest.raises(DuplicateKeyError):
+        first.fetch_latest().update_if_unchanged(status=Status.ACTIVE)
 
 
 def test_a_write_that_cannot_be_evaluated_is_refused(world: World) -> None:

@@ -517,8 +517,8 @@ def test_what_is_pending_for_long(shop: World, told: Any) -> None:
 
     shop.advance(hours=2)
 
-    only(told("pending"), 0, "warning", "pending operation is 2:00:0", "operations list")
-    only(told("events"), 0, "warning", "could not be applied for 2:00:0", "events list --state received")
+    only(told("pending"), 0, "warning", "pending operation is 2 h", "operations list")
+    only(told("events"), 0, "warning", "could not be applied for 2 h", "events list --state received")
 
 
 def test_reconcile_that_does_not_run(shop: World, told: Any) -> None:

@@ -11,12 +11,16 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, Event, State
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.clock import DueReason
 from stripe_mongo_sync.models.state import CIRCUIT_BREAKER
 from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation
 from stripe_mongo_sync.sync.operator import inbox_admin, operations
 from stripe_mongo_sync.sync.operator.plan import NOTHING, UNSAID, Plan, Write, _kind, _told, plan
+from stripe_mongo_sync.sync.stripe.answers import Reply
 from tests.support import samples
 from tests.support.answers import everything, untouched
+from tests.support.commands import commands
 from tests.support.in_sync import assert_in_sync
 from tests.support.run import Run
 from tests.support.world import World
@@ -107,6 +111,38 @@ def dead_event(world: World) -> Event:
     return found
 
 
+def adopted_meanwhile(world: World) -> tuple[str, str]:
+    """A creation in doubt, whose object was adopted."""
+    customer = pending(world)
+    remote = world.stripe.dashboard.create("customer", email=NAME)
+    Customer.adopt(from_reply(Customer, Reply(remote, 0, 1, replayed=False, request_id="req_1")))
+    return str(customer.id), remote["id"]
+
+
+def not_found(world: World) -> str:
+    """A price that Stripe does not find, and never deletes."""
+    price = samples.create("price")
+    world.deliver()
+    world.advance(minutes=30)
+    world.converge()
+    assert price.fetch_latest().requeue(DueReason.OPERATOR) is not None
+    world.stripe.fault("missing", method="GET", path=price.path, times=None)
+    world.reconcile()
+    assert price.fetch_latest().review_reason is not None
+    return str(price.id)
+
+
+def deleted_here(world: World) -> str:
+    """A customer that was taken for deleted, in review: another one has the username."""
+    customer = sync.create_customer(NAME)
+    world.deliver()
+    gone = existence_of(str(customer.stripe_id), "a test", deleted=True)
+    assert merge_observation(Customer, {"_id": customer.id}, gone) is not None
+    assert customer.fetch_latest().send_to_review("it is there") is not None
+    world.advance(minutes=30)
+    return str(customer.id)
+
+
 def open_breaker(world: World) -> None:
     State.write(CIRCUIT_BREAKER, {"cap": 20})
 
@@ -127,6 +163,10 @@ ACTS = {
     "roll back a change": Act(lambda world: str(changing(world).id), operations.roll_back),
     "keep an orphan": Act(lambda world: str(with_orphan(world).id), operations.roll_back),
     "link": Act(lambda world: (str(in_review(world).id), only_remote(world)), lambda it: operations.link(*it)),
+    "link what was adopted": Act(adopted_meanwhile, lambda it: operations.link(*it)),
+    "roll back what is not found": Act(not_found, operations.roll_back),
+    "retry what is not found": Act(not_found, operations.retry),
+    "retry what is deleted here": Act(deleted_here, operations.retry),
     "replay": Act(dead_event, inbox_admin.replay),
     "replay of an unknown object": Act(unknown_event, inbox_admin.replay),
     "ignore": Act(dead_event, inbox_admin.ignore),
@@ -183,6 +223,15 @@ def test_each_command_that_acts_can_be_tried(
     shown = capsys.readouterr().out.splitlines()
     assert shown
     assert all(each.startswith("would: ") for each in shown)
+
+
+def test_every_command_that_acts_on_what_is_unfinished_can_be_tried() -> None:
+    found = {
+        name: command for name, command in commands().items() if name.split()[0] in ("operations", "events", "hooks")
+    }
+    acts = {name for name, command in found.items() if not command.reads} - {"hooks run"}
+
+    assert {name for name in acts if "dry_run" in {each.name for each in found[name].params}} == acts
 
 
 def test_link_can_be_tried_and_is_refused_by_the_same_check(world: World, run: Run) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, Event, PaymentIntent, Product
+from stripe_mongo_sync.models import Customer, Event, PaymentIntent, Product, kinds
 from stripe_mongo_sync.sync.errors import NotFound
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.operator.plan import plan
@@ -90,6 +90,25 @@ def test_a_payment_shows_its_amount_for_people_and_for_machines_and_whose_it_is(
     assert told["amount"] == {"amount": 123456, "currency": "eur", "text": "1,234.56 EUR"}
     assert (told["customer"]["id"], told["customer"]["stripe_id"]) == (str(customer.id), customer.stripe_id)
     assert told["staged"]["moves_money"] is True
+
+
+@pytest.mark.parametrize("payment", ["checkout", "payment_intent"])
+def test_an_order_shows_what_is_sent_for_it_and_no_key(world: World, payment: str) -> None:
+    world.stripe.fault("cut_before", method="POST", path="/v1/checkout/sessions", times=None)
+    world.stripe.fault("cut_before", method="POST", path="/v1/payment_intents", times=None)
+    price = samples.create("price")
+    more = {"success_url": "https://shop.example"} if payment == "checkout" else {}
+    body = {"items": [{"price": str(price.id), "quantity": 2}], "payment": payment, **more}
+    order, _ = sync.create(kinds()["order"], body)
+
+    told = everything(str(order.id))
+
+    (call,) = told["staged"]["calls"]
+    assert call["path"] in ("/v1/checkout/sessions", "/v1/payment_intents")
+    assert told["amount"]["currency"] == price.currency
+    assert order.creation_key not in json.dumps(told, default=str)
+    assert "sms1:" not in json.dumps(told, default=str)
+    assert remedies(told)["roll-back"]["possible"] is False
 
 
 def test_a_change_is_shown_beside_the_object_as_it_is_now(world: World) -> None:
