@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bson import ObjectId
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
@@ -12,8 +13,10 @@ from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows.content import handed_on, shown
 from stripe_mongo_sync.models.rows.scrub import scrub
+from stripe_mongo_sync.models.username import STRIPE_ID
 from stripe_mongo_sync.ops.charts import bars, columns
 from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.errors import NotFound
 from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
 from stripe_mongo_sync.sync.operator import deliveries, inbox_admin, operations
 from stripe_mongo_sync.sync.operator.show import everything
@@ -22,7 +25,6 @@ from stripe_mongo_sync.sync.operator.views.figures import figures
 from stripe_mongo_sync.sync.operator.views.search import search
 from stripe_mongo_sync.sync.operator.views.search import shown as entry_of
 from stripe_mongo_sync.sync.operator.views.timeline import timeline
-from stripe_mongo_sync.sync.shop.documents import found
 from stripe_mongo_sync.sync.shop.lists import last_seen, page, selected
 from stripe_mongo_sync.sync.stripe.dashboard import page_of
 
@@ -67,6 +69,9 @@ def documents() -> str:
         raise Invalid({"kind": "there are no documents of this kind"})
     model = there[kind]
     wanted = {name: request.args[name] for name in ("status", "customer") if request.args.get(name)}
+    whose = wanted.get("customer", "")
+    if whose and not (g.session.reads or ObjectId.is_valid(whose) or STRIPE_ID.fullmatch(whose)):
+        raise Invalid({"customer": "must be an id: a name takes a token with the scope read"})
     last = last_seen(model, request.args.get("after"))
     rows = page(model, selected(model, wanted), last, PAGE + 1)
     listed = [entry_of(row) for row in rows[:PAGE]]
@@ -119,9 +124,10 @@ def _pending(entry: Entry) -> str:
 
 def document(kind: str, id: str) -> str:
     """Show one document: its fields, its snapshot, and its timeline."""
-    if kind not in kinds():
-        raise Invalid({"kind": "there is no such kind"})
-    one = found(kinds()[kind], id)
+    model = kinds().get(kind)
+    one = model.objects(id=ObjectId(id)).first() if model is not None and ObjectId.is_valid(id) else None
+    if one is None:
+        raise NotFound("There is no such document: the field at the top finds it by any id.")
     remote = shown(one.stripe) if one.stripe is not None else None
     remote = remote if g.session.reads or remote is None else scrub(remote)
     link = page_of(kind, one.stripe_id, livemode=current().settings.livemode) if one.stripe_id else None
@@ -182,12 +188,12 @@ def event(id: str) -> str:
 
 
 def show_deliveries() -> str:
-    """Show the deliveries that are pending or dead, the oldest first, or those in one state, or one of them."""
+    """Show the deliveries that are pending or dead, the oldest first; those in one state; or one of them."""
     id, state = request.args.get("id"), request.args.get("state")
     if state and state not in [*DeliveryState]:
         raise Invalid({"state": f"must be one of {', '.join(DeliveryState)}"})
-    states = [state] if state else deliveries.UNFINISHED
-    rows = [deliveries.delivery_of(id)] if id else deliveries.search(states, limit=PAGE)
+    states, newest = [state] if state else deliveries.UNFINISHED, state == DeliveryState.DONE
+    rows = [deliveries.delivery_of(id)] if id else deliveries.search(states, limit=PAGE, newest=newest)
     told = [*map(deliveries.summary, rows)]
     return render_template("deliveries.html", deliveries=told, states=[*DeliveryState], state=state, one=id)
 

@@ -13,9 +13,9 @@ CHANGED = "The delivery has just changed: see it in `hooks list`, and try again.
 GIVEN_UP = "given up by an operator"
 
 
-def search(states: Sequence[str] = UNFINISHED, *, limit: int = 0) -> list[Delivery]:
-    """Return the deliveries in these states, the oldest first; with a `limit`, at most that many."""
-    found = Delivery.objects(state__in=[*states]).order_by("occurred_at")
+def search(states: Sequence[str] = UNFINISHED, *, limit: int = 0, newest: bool = False) -> list[Delivery]:
+    """Return the deliveries in these states, the oldest or the newest first; with a `limit`, at most that many."""
+    found = Delivery.objects(state__in=[*states]).order_by("-occurred_at" if newest else "occurred_at")
     return list(found.limit(limit) if limit else found)
 
 

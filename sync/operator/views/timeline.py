@@ -64,7 +64,7 @@ def _own(document: StagedDocument) -> Iterator[Moment]:
     for name, sentence in told.items():
         if (at := getattr(document, name)) is not None:
             yield Moment(at, "document", sentence)
-    who = f" by {document.status_changed_by}" if document.status_changed_by else ""
+    who = f", by {document.status_changed_by}" if document.status_changed_by else ""
     yield Moment(
         document.updated_at, "document", f"was changed last, to revision {document.revision}: {_state(document)}{who}"
     )
@@ -73,7 +73,7 @@ def _own(document: StagedDocument) -> Iterator[Moment]:
 
 
 def _state(document: StagedDocument) -> str:
-    return f"it is {document.status}" + (", in review," if document.review_reason else "")
+    return f"it is {document.status}" + (" and in review" if document.review_reason else "")
 
 
 def _at(seconds: int) -> datetime:

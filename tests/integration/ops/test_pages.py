@@ -198,8 +198,8 @@ def test_a_document_of_every_kind_can_be_shown(app: Flask, world: World, ann: Br
     for document in documents:
         response = ann.see(f"/documents/{document.resource.kind}/{document.id}")
         assert response.status_code == 200, document
-    assert ann.see("/documents/customer/nobody").status_code == 404
-    assert ann.see("/documents/odd/x").status_code == 422
+    for place in ("customer/nobody", f"customer/{'0' * 24}", "odd/x", f"odd/{'0' * 24}", f"price/{documents[0].id}"):
+        assert ann.see(f"/documents/{place}").status_code == 404, place
 
 
 def test_no_way_to_pay_is_shown(app: Flask, world: World, user: Customer, ann: Browser) -> None:
@@ -229,6 +229,10 @@ def test_who_may_only_operate_sees_no_person(
         assert page.status_code == 200, path
         for text in person:
             assert text not in page.text.partition("<main")[2], (path, text)
+    assert bob.see(f"/documents/customer/{NAME}").status_code == 404
+    assert bob.see("/documents", kind="invoice", customer=NAME).status_code == 422
+    assert bob.see("/documents", kind="invoice", customer="nobody@here.com").status_code == 422
+    assert bob.see("/documents", kind="invoice", customer=str(doubtful.id)).status_code == 200
     found = bob.see("/search", q=NAME).text
     assert "Nothing here has" in found
     assert bob.see("/search", q=str(doubtful.id)).status_code == 302
