@@ -92,17 +92,6 @@ def counts(
     return found, others
 
 
-def per_minute(model: Model, where: dict[str, Any], name: str) -> dict[datetime, int]:
-    """Count the rows that `where` selects by the minute of a date, up to the newest `MOST`."""
-    stages: list[dict[str, Any]] = [
-        {"$match": _known(model, where, name)},
-        {"$sort": {name: -1}},
-        {"$limit": MOST},
-        {"$group": {"_id": {"$dateTrunc": {"date": f"${name}", "unit": "minute"}}, "n": {"$sum": 1}}},
-    ]
-    return {row["_id"]: row["n"] for row in model._get_collection().aggregate(stages)}
-
-
 def smallest(model: Model, where: dict[str, Any], name: str) -> Any:
     """Return the smallest value of a field among the rows that `where` selects; None if there is none.
 
