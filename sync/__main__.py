@@ -14,7 +14,6 @@ from stripe_mongo_sync.sync.commands import ROOT
 from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, NEEDS_OPERATOR, Given
 from stripe_mongo_sync.sync.commands.completion import completed
 from stripe_mongo_sync.sync.errors import PROBLEMS, BadSettings, CannotReadStripe, NotFound, NotPossible, SyncError
-from stripe_mongo_sync.sync.logs import log, log_to_stderr
 from stripe_mongo_sync.sync.process import screen
 from stripe_mongo_sync.sync.process.starting import PROGRAM, STARTED_AS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
@@ -92,6 +91,8 @@ def _given(arguments: list[str]) -> Given:
 
 
 def _run(given: Given, failed: Failure) -> int:
+    from stripe_mongo_sync.sync.logs import log, log_to_stderr
+
     log_to_stderr()
     try:
         if given.command.connects:

@@ -10,6 +10,8 @@ import re
 import sys
 from traceback import StackSummary, extract_tb
 
+from stripe_mongo_sync.sync.visible import one_line as one_line
+
 log = logging.getLogger("stripe_mongo_sync")  # all of `sync` logs here
 
 LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = (  # each repetition is bounded, so that matching takes linear time
@@ -21,8 +23,6 @@ LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = (  # each repetition is boun
     (re.compile(r"\b(dup key: ).*", re.DOTALL), r"\1…"),  # MongoDB quotes the value that is taken
     (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"), "…@…"),
 )
-# Characters that Unicode calls printable, but that are invisible: fillers, blanks, joiners, variation selectors.
-UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 OTHERS = ("stripe", "pymongo", "urllib3")  # at INFO or DEBUG they log request bodies, documents and addresses
 
 
@@ -31,13 +31,6 @@ def redact(text: str) -> str:
     for pattern, instead in LEFT_OUT:
         text = pattern.sub(instead, text)
     return text
-
-
-def one_line(text: str) -> str:
-    """Return `text` with every invisible character escaped, such as line ends and terminal commands."""
-    if not text.isprintable():
-        text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-    return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def trace(error: BaseException) -> str:

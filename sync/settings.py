@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from stripe_mongo_sync import models
 from stripe_mongo_sync.sync.errors import BadSettings
-from stripe_mongo_sync.sync.logs import one_line
 from stripe_mongo_sync.sync.process.environment import FILE, Given, is_quoted, looks_like, read_environment
 from stripe_mongo_sync.sync.process.mongodb_address import is_local, objections
 from stripe_mongo_sync.sync.process.strength import is_placeholder, weak_signing
 from stripe_mongo_sync.sync.tokens import BadToken, Token, ambiguous, parse, weak
+from stripe_mongo_sync.sync.visible import one_line
 
 SECRET_KEY = re.compile(r"(sk|rk)_(test|live)_\w+", re.ASCII)
 SIGNING = re.compile(r"whsec_\w+", re.ASCII)

@@ -6,7 +6,6 @@ import sys
 import click
 
 from stripe_mongo_sync.sync.commands.cli import Given, command, count, flag, moment, rate, say
-from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
 
 
@@ -34,6 +33,7 @@ from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
 def main(given: Given) -> int:
     """Copy, and show the progress."""
     from stripe_mongo_sync.sync.commands.progress_bar import Progress
+    from stripe_mongo_sync.sync.logs import log
     from stripe_mongo_sync.sync.runs.backfill import backfill
     from stripe_mongo_sync.sync.stripe.throttle import Throttle
 

@@ -17,7 +17,6 @@ from stripe_mongo_sync.sync.commands.cli import (
     seconds,
     try_out,
 )
-from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 main = group("hooks", "deliver notices to hooks; list, replay or drop deliveries")
@@ -53,6 +52,7 @@ def run(given: Given) -> int:
     from pymongo.errors import PyMongoError
 
     from stripe_mongo_sync.sync.database.outage import outage
+    from stripe_mongo_sync.sync.logs import log
     from stripe_mongo_sync.sync.notices.deliver import Limits, deliver
     from stripe_mongo_sync.sync.notices.hooks import HOOKS
 

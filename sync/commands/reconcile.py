@@ -8,7 +8,6 @@ import click
 
 from stripe_mongo_sync.sync.commands.cli import Given, command, count, flag, rate, say, seconds
 from stripe_mongo_sync.sync.errors import BadSettings, CannotReadStripe, SyncError
-from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
@@ -67,6 +66,7 @@ def _round(given: Given) -> "Report":
 
     from stripe_mongo_sync.sync.database.outage import outage
     from stripe_mongo_sync.sync.library import connect
+    from stripe_mongo_sync.sync.logs import log
     from stripe_mongo_sync.sync.runs.reconcile import Report
 
     try:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Given, count, group, rate, say, seconds
-from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.limits import RATE
 from stripe_mongo_sync.sync.process.screen import quoted
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
@@ -38,6 +37,7 @@ def run(given: Given) -> int:
 
     from stripe_mongo_sync.sync.database.outage import outage
     from stripe_mongo_sync.sync.errors import SyncError
+    from stripe_mongo_sync.sync.logs import log
 
     if given.every is None:
         return _once(given)

@@ -15,7 +15,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
-from stripe_mongo_sync.sync.logs import one_line
+from stripe_mongo_sync.sync.visible import one_line
 
 FAILED: dict[TextIO, str] = {}  # why the last write to a stream failed
 PLAIN = re.compile(r"[\w.:/@+=%&?#*~\[\]…-]+")  # a word that needs no quotes

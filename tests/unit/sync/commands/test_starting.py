@@ -38,6 +38,26 @@ def test_nothing_heavy_is_loaded_to_explain_any_command_or_to_tell_of_types() ->
     assert HEAVY.intersection(loaded) == set()
 
 
+@pytest.mark.parametrize("line", ["--help", "status --help", "--version"])
+def test_what_only_explains_loads_one_command_at_most_and_no_logging(line: str) -> None:
+    script = f"""
+import sys
+from stripe_mongo_sync.sync.__main__ import main
+try:
+    main({line.split()})
+except SystemExit:
+    print(*sys.modules, file=sys.stderr)
+"""
+
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    loaded = set(told.stderr.split())
+    assert not loaded & {*HEAVY, "argparse", "dataclasses", "json", "logging"}
+    here = "stripe_mongo_sync.sync.commands."
+    commands = {name.removeprefix(here) for name in loaded if name.startswith(here)} - {"cli", "completion"}
+    assert commands == ({"status"} if "status" in line else set())
+
+
 def test_the_states_that_can_be_asked_for_are_those_that_there_are() -> None:
     assert tuple(EventState) == STATES
 
