@@ -32,7 +32,7 @@ setup: $(SETUP) ## Make .venv and install the pinned packages; does nothing if t
 stripe-cli: ## Install Stripe's own command line, which drives the emulator in a test; needs npm
 	npm install --prefix .dev/stripe-cli --no-audit --no-fund --loglevel error $(STRIPE_CLI)
 
-browser-tools: ## Install what drives Chromium in a test, and axe-core, which finds what some people cannot use; needs npm
+browser-tools: ## Install Playwright and axe-core, for the test in Chromium; needs npm
 	npm install --prefix .dev/browser-tools --no-audit --no-fund --loglevel error $(BROWSER_TOOLS)
 
 test: $(SETUP) ## Run the tests, with a MongoDB of their own
