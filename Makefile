@@ -4,7 +4,7 @@ PY := .venv/bin/python
 RUNTIME := .venv/.runtime
 SETUP := .venv/.installed
 INSTALL = $(PY) -m pip install --disable-pip-version-check --no-input --root-user-action=ignore
-WHERE := *.py models sync webhooks api emulator demo bench tests docs/*.py
+WHERE := *.py models sync webhooks ops api emulator demo bench tests docs/*.py
 PRESENT = $(wildcard $(WHERE))
 ARGS :=
 SECONDS := 60
@@ -24,11 +24,13 @@ SITE := .dev/site
 MERMAID := mermaid@11.17.2
 SITE_SETUP := $(SITE)/.installed-$(MERMAID)
 
+BROWSER_TOOLS := playwright-core@1.65.1 axe-core@4.14.1
+
 .DEFAULT_GOAL := help
-.PHONY: help setup stripe-cli deploy-tools test check lint audit lock format types site demo dev run bench soak simulate faults chaos reconcile clean
+.PHONY: help setup stripe-cli deploy-tools browser-tools test check lint audit lock format types site demo dev run bench soak simulate faults chaos reconcile clean
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo 'ARGS="…" is passed on: make test ARGS="-k claim"'
 
 setup: $(SETUP) ## Make .venv and install the pinned packages; does nothing if they are installed
@@ -39,6 +41,9 @@ stripe-cli: ## Install Stripe's own command line, which drives the emulator in a
 deploy-tools: ## Install what judges Dockerfile, compose.yaml and the manifests in a test; units need systemd-analyze
 	python3 -m venv .dev/deploy
 	.dev/deploy/bin/python -m pip install --quiet --disable-pip-version-check $(DEPLOY_TOOLS)
+
+browser-tools: ## Install Playwright and axe-core, for the test in Chromium; needs npm
+	npm install --prefix .dev/browser-tools --no-audit --no-fund --loglevel error $(BROWSER_TOOLS)
 
 test: $(SETUP) ## Run the tests, with a MongoDB of their own
 	$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)

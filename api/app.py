@@ -18,6 +18,8 @@ from stripe_mongo_sync.api.auth import authenticate_request, configure_auth
 from stripe_mongo_sync.api.docs import blueprint as docs
 from stripe_mongo_sync.api.prefix import mount, routes_below
 from stripe_mongo_sync.models.rows.clock import stopwatch
+from stripe_mongo_sync.ops import configure as configure_page
+from stripe_mongo_sync.ops import register as register_page
 from stripe_mongo_sync.sync import metrics, traces
 from stripe_mongo_sync.sync.connection import refuse_wrong
 from stripe_mongo_sync.sync.errors import BadSettings, NotConnected, Unavailable
@@ -48,6 +50,8 @@ BUSY = "Too many requests are waiting for a thread: repeat the call."
 BUDGET = 45.0  # s for a request: less than gunicorn's timeout of 60 s, and far less than a lease of 120 s
 
 
+PAGE = "/ops"  # where the operator's page is
+
 PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 EXTENSION = "stripe_mongo_sync"
 
@@ -57,11 +61,14 @@ def init_app(
     url_prefix: str = "/billing",
     *,
     api: bool = False,
+    ops: bool = False,
     settings: Settings | None = None,
     http_client: stripe.HTTPClient | None = None,
     listeners: tuple[CommandListener, ...] = (),
 ) -> None:
-    """Serve Stripe's webhook below `url_prefix` of `app` (`/billing/webhooks/stripe`); with `api`, the API, too.
+    """Serve Stripe's webhook below `url_prefix` of `app` (`/billing/webhooks/stripe`).
+
+    With `ops`, the operator's page, too (`/billing/ops`); with `api`, the API and that page.
 
     An application of its own, made by `create_app`, serves all paths below the prefix. It uses no error handler,
     `before_request`, limit, session or blueprint of `app`, and changes none. It connects as `connect` does, unless this
@@ -85,7 +92,7 @@ def init_app(
     if there is not None or any(f"{prefix}/".startswith(f"{other}/") for other in mounted):
         taken = there or "a service that was mounted before"
         raise BadSettings([f"url_prefix must be free, but {taken} is below {prefix}: choose another"])
-    made = create_app(settings, api=api, http_client=http_client, listeners=listeners, patient=True)
+    made = create_app(settings, api=api, ops=ops, http_client=http_client, listeners=listeners, patient=True)
     if not mounted:
         mount(app, app.extensions.setdefault(EXTENSION, mounted))
     mounted[prefix] = made
@@ -95,11 +102,13 @@ def create_app(
     settings: Settings | None = None,
     *,
     api: bool = True,
+    ops: bool = False,
     http_client: stripe.HTTPClient | None = None,
     listeners: tuple[CommandListener, ...] = (),
     patient: bool = False,
 ) -> Flask:
-    """Return the connected WSGI application; without `api`, it serves only the webhook.
+    """Return the connected WSGI application: the webhook, with `api` the API, and with either that or `ops` the page
+    for operators at `/ops`.
 
     `settings` default to those of the connection of this process, or else to the environment. Raises BadSettings;
     AlreadyConnected; Unavailable without MongoDB. With `patient`, it connects when it can, and answers 503 until then.
@@ -109,11 +118,11 @@ def create_app(
         app = create_app()
     """
     refuse_wrong(settings, http_client, listeners)
-    settings = _to_serve(settings, api=api)
+    settings = _to_serve(settings, api=api or ops)
     if api:
         metrics.begin()
     attempt = partial(connect, settings, http_client=http_client, listeners=listeners)
-    app = unconnected_app(api=api)
+    app = unconnected_app(api=api, ops=ops)
     if patient and _connected() is None:
         load(settings.hooks)
         app.extensions["connecting"] = connecting = Connecting(attempt)
@@ -122,6 +131,8 @@ def create_app(
         attempt()
     app.config["WEBHOOK_SECRETS"] = settings.webhook_secrets
     configure_auth(app, settings)
+    if PAGE in app.extensions.get(EXTENSION, {}):
+        configure_page(app.extensions[EXTENSION][PAGE], settings)
     return app
 
 
@@ -144,18 +155,14 @@ def _connected() -> Settings | None:
         return None
 
 
-def unconnected_app(*, api: bool = True) -> Flask:
+def unconnected_app(*, api: bool = True, ops: bool = False) -> Flask:
     """Return the application with its routes, but without MongoDB, Stripe and tokens: enough to describe the API."""
-    app = Flask("stripe_mongo_sync", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app = _bare_app()
     app.extensions["few"], app.extensions["pulse"] = Few(logging.getLogger("stripe_mongo_sync.api")), Pulse()
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
-    app.before_request(_begin)
-    app.before_request(_trace)
+    app.before_request(_require_length)
     app.before_request(_require_mongodb)
     app.before_request(authenticate_request)
-    app.after_request(_finish)
-    app.teardown_request(_end)
     errors.register(app)
     app.register_blueprint(webhooks)
     if api:
@@ -166,6 +173,28 @@ def unconnected_app(*, api: bool = True) -> Flask:
         operator.register(app)
         usage.register(app)
         evidence.register(app)
+    if api or ops:
+        mount(app, app.extensions.setdefault(EXTENSION, {PAGE: _page_beside(app)}))
+    return app
+
+
+def _page_beside(app: Flask) -> Flask:
+    """Return the application of the operator's page, which shares the connection and the limits of `app`."""
+    page = _bare_app()
+    page.extensions = app.extensions
+    page.before_request(_require_mongodb)
+    register_page(page)
+    return page
+
+
+def _bare_app() -> Flask:
+    """Return an application without routes, whose requests have an id and a time limit."""
+    app = Flask("stripe_mongo_sync", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.before_request(_begin)
+    app.before_request(_trace)
+    app.after_request(_finish)
+    app.teardown_request(_end)
     return app
 
 
@@ -174,6 +203,9 @@ def _begin() -> None:
     g.logged = REQUEST.set(g.request_id)
     g.began = time.perf_counter()
     g.deadline = DEADLINE.set(stopwatch() + BUDGET)
+
+
+def _require_length() -> None:
     if request.method in ("POST", "PATCH") and request.content_length is None and not _needs_no_length():
         raise errors.LengthRequired
 

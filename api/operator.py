@@ -15,6 +15,7 @@ from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.operator.gauges import exposition
+from stripe_mongo_sync.sync.operator.link import acting_as
 from stripe_mongo_sync.sync.operator.plan import plan
 from stripe_mongo_sync.sync.operator.show import everything
 from stripe_mongo_sync.sync.operator.status import status
@@ -99,7 +100,8 @@ def _act(action: str, id: str) -> Response:
     if dry:
         return _said(plan(act).as_json(personal=caller_has(Scope.READ)))
     log.info("request %s: %s asks to %s %s", g.request_id, g.token, action, id)
-    return _said(operations.told(act()))
+    with acting_as(g.token):
+        return _said(operations.told(act()))
 
 
 @requires_scope(Scope.READ)

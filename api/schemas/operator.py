@@ -105,7 +105,12 @@ _SEEN: dict[str, Schema] = {
 }
 _CANDIDATE: Schema = {
     "type": "object",
-    "properties": {"id": {"type": "string"}, "as": {"enum": ["candidate", "orphan"]}, "link": NULLABLE, **_SEEN},
+    "properties": {
+        "id": {"type": "string"},
+        "as": {"enum": ["candidate", "orphan", "given"]},
+        "link": NULLABLE,
+        **_SEEN,
+    },
     "required": ["id", "as", "link", "found", "error", "object", "agrees", "differs"],
 }
 _CANDIDATES: Schema = {
@@ -118,11 +123,12 @@ _REMEDY: Schema = {
     "properties": {
         "act": {"type": "string"},
         "command": {"type": "string", "description": "The command of `stripe-mongo-sync` that does it."},
+        "given": {"type": "object", "description": "What the action takes beside the id: `stripe_id` and `force`."},
         "possible": {"type": ["boolean", "null"], "description": "Null if Stripe could not be read."},
         "why_not": NULLABLE,
         **_WOULD,
     },
-    "required": ["act", "command", "possible", "why_not", *_WOULD],
+    "required": ["act", "command", "given", "possible", "why_not", *_WOULD],
 }
 OPERATION: Schema = {
     **UNFINISHED,

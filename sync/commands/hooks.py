@@ -3,7 +3,6 @@
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,13 +17,7 @@ from stripe_mongo_sync.sync.commands.cli import (
     seconds,
     try_out,
 )
-from stripe_mongo_sync.sync.errors import NotFound, NotPossible
-from stripe_mongo_sync.sync.process.screen import quoted, when, word
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
-
-if TYPE_CHECKING:
-    from stripe_mongo_sync.models import Delivery
-
 
 main = group("hooks", "deliver notices to hooks; list, replay or drop deliveries")
 
@@ -97,12 +90,14 @@ def _tell(given: Given, counts: Counter[str]) -> int:
 @main.action("list", "list the deliveries that are pending or dead", reads=True, examples=("hooks list --json",))
 def show(given: Given) -> int:
     """List the deliveries that are pending or dead."""
-    from stripe_mongo_sync.models import Delivery, DeliveryState
     from stripe_mongo_sync.sync.commands.table import tell_list
+    from stripe_mongo_sync.sync.operator import deliveries
 
-    found = [_shown(row) for row in Delivery.objects(state__ne=DeliveryState.DONE).order_by("at")]
+    found = [deliveries.summary(row) for row in deliveries.search()]
     heads = {"ID": "id", "STATE": "state", "AGE": "at"}
-    tell_list(given, found, heads=heads, note=_note, line=_line, nothing="nothing is pending")
+    tell_list(
+        given, found, heads=heads, note=deliveries.note, line=deliveries.summary_line, nothing="nothing is pending"
+    )
     return 0
 
 
@@ -117,18 +112,15 @@ def show(given: Given) -> int:
 @DRY_RUN
 def replay(given: Given) -> int:
     """Replay one delivery, or all that died since a date."""
-    from stripe_mongo_sync.models import Delivery, DeliveryState
+    from stripe_mongo_sync.sync.operator import deliveries
 
-    if given.id is not None:
-        rows = [_row(given.id)]
-    else:
-        rows = list(Delivery.objects(state=DeliveryState.DEAD, dead_at__gte=given.dead_since))
+    one = given.id is not None
+    rows = [deliveries.delivery_of(given.id)] if one else deliveries.dead_since(given.dead_since)
+    again = map(deliveries.replay, rows) if one else deliveries.replay_all(rows)
     if given.dry_run:
-        return try_out(given, lambda: [row.replay() for row in rows])
-    replayed = [_shown(again) for row in rows if (again := row.replay())]
-    if given.id is not None and not replayed:
-        raise NotPossible("The delivery has just changed: see it in `hooks list`, and try again.")
-    say(given, replayed, *(map(_line, replayed) if replayed else ["no delivery died since then"]))
+        return try_out(given, lambda: [*again])
+    replayed = [*map(deliveries.summary, again)]
+    say(given, replayed, *(map(deliveries.summary_line, replayed) if replayed else ["no delivery died since then"]))
     return 0
 
 
@@ -137,60 +129,11 @@ def replay(given: Given) -> int:
 @DRY_RUN
 def drop(given: Given) -> int:
     """Drop a dead delivery."""
-    row = _row(given.id)
+    from stripe_mongo_sync.sync.operator import deliveries
+
+    row = deliveries.delivery_of(given.id)
     if given.dry_run:
-        return try_out(given, lambda: _dropped(row))
-    told = _shown(_dropped(row))
-    say(given, told, _line(told))
+        return try_out(given, lambda: deliveries.drop(row))
+    told = deliveries.summary(deliveries.drop(row))
+    say(given, told, deliveries.summary_line(told))
     return 0
-
-
-def _dropped(row: "Delivery") -> "Delivery":
-    from stripe_mongo_sync.models import DeliveryState
-
-    if row.state != DeliveryState.DEAD:
-        raise NotPossible(f"Delivery {row.id} is {row.state}, and only dead deliveries can be dropped.")
-    dropped = row.succeed(f"given up by an operator; {row.reason}", bare="given up by an operator")
-    if dropped is None:
-        raise NotPossible("The delivery has just changed: see it in `hooks list`, and try again.")
-    return dropped
-
-
-def _row(id: str) -> "Delivery":
-    from stripe_mongo_sync.models import Delivery
-
-    row: Delivery | None = Delivery.objects(id=id).first()
-    if row is None:
-        raise NotFound("There is no such delivery: see `hooks list`.")
-    return row
-
-
-def _shown(row: "Delivery") -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "hook": row.hook,
-        "notice": row.notice,
-        "name": row.name,
-        "at": row.occurred_at,
-        "occurred_at": row.occurred_at,
-        "state": row.state,
-        "attempts": row.attempts,
-        "due": row.due_at,
-        "due_reason": row.due_reason,
-        "dead_at": row.dead_at,
-        "replays": row.replays,
-        "error": row.reason,
-        "reason": row.reason,
-    }
-
-
-def _line(one: dict[str, Any]) -> str:
-    return f"{word(one['id'])} {one['state']}: {_note(one)}"
-
-
-def _note(one: dict[str, Any]) -> str:
-    told = [f"attempts {one['attempts']}"] if one["attempts"] else []
-    told += [f"due {when(one['due'])}"] if one["due"] else []
-    told += [f"replays {one['replays']}"] if one["replays"] else []
-    told += [f"error {quoted(one['error'])}"] if one["error"] else []
-    return ", ".join(told) or "due"

@@ -3,6 +3,9 @@
 Only Stripe decides whether such an object exists, because ids of every form are in use.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -16,7 +19,18 @@ from stripe_mongo_sync.sync.engine.refresh import matches, refresh
 from stripe_mongo_sync.sync.errors import NotPossible, ReadRefused
 from stripe_mongo_sync.sync.logs import log
 
+ACTOR: ContextVar[str] = ContextVar("ACTOR", default="operator")  # who acts, as `status_changed_by` names them
 D = TypeVar("D", bound=StagedDocument)
+
+
+@contextmanager
+def acting_as(name: str) -> Iterator[None]:
+    """Let the documents that the block changes say which operator did it."""
+    token = ACTOR.set(f"operator {name}")
+    try:
+        yield
+    finally:
+        ACTOR.reset(token)
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,7 @@ def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> 
         raise NotPossible(f"{stripe_id} already belongs to document {holder.id}, which is in use.")
     if document.review_reason is not None:
         document = moved(document.update_if_unchanged(review_reason=None, in_doubt=False, **due(DueReason.OPERATOR)))
-    taken = moved(merge_observation(model, {"_id": document.id}, existence_of(stripe_id, "operator")))
+    taken = moved(merge_observation(model, {"_id": document.id}, existence_of(stripe_id, ACTOR.get())))
     removed = str(holder.id) if holder is not None and model.objects(id=holder.id).first() is None else None
     if removed is not None:
         log.warning("%s %s: the adopted document %s, which had %s, was removed", *_of(document), removed, stripe_id)

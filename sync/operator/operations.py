@@ -26,7 +26,7 @@ from stripe_mongo_sync.sync.engine.refresh import read_remote
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
-from stripe_mongo_sync.sync.operator.link import Linked, linked, moved
+from stripe_mongo_sync.sync.operator.link import ACTOR, Linked, linked, moved
 from stripe_mongo_sync.sync.process.deadline import within_lease
 from stripe_mongo_sync.sync.process.screen import quoted, when, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
@@ -220,7 +220,7 @@ def _give_up(document: SyncedDocument) -> SyncedDocument:
         return moved(document.update_if_unchanged("", orphans=[], undone_orphans=undone, undoing=None, **rest))
     if document.status == Status.PENDING:
         # In review, an operator has decided that what was found is not its object; else the object may still appear.
-        return moved(document.roll_back(problem, "operator", in_doubt=document.review_reason is None))
+        return moved(document.roll_back(problem, ACTOR.get(), in_doubt=document.review_reason is None))
     if document.status == Status.ACTIVE and document.operation is not None:
         again = due(DueReason.OPERATOR)
         return moved(document.update_if_unchanged(operation=None, error=problem, review_reason=None, **again))
@@ -236,7 +236,7 @@ def _gone_or_found(document: SyncedDocument) -> SyncedDocument:
     """Read the object once more; unless Stripe shows it now, the operator has confirmed that it was deleted."""
     remote_state, reply = read_remote(document)
     if remote_state not in (RemoteState.PRESENT, RemoteState.UP_TO_DATE):
-        gone = existence_of(document.stripe_id or "", "operator", deleted=True)
+        gone = existence_of(document.stripe_id or "", ACTOR.get(), deleted=True)
         return moved(merge_observation(type(document), {"_id": document.id}, gone))
     return moved(document.store_snapshot(from_reply(type(document), sure(reply))))
 

@@ -11,6 +11,7 @@ from typing import Any
 from bson import ObjectId
 
 from stripe_mongo_sync.models import Customer, StagedDocument, Status, SyncedDocument
+from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.dry_run.run import NotRehearsed
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import stopwatch
@@ -35,10 +36,13 @@ MOST = 5  # candidates that are read and compared; more are only named
 ABOUT = ("link", "customer", "amount", "staged", "at_stripe", "candidates")
 UNSEEN: dict[str, Any] = {"found": None, "error": None, "object": None, "agrees": [], "differs": []}
 Json = dict[str, Any]
+NOTHING: Json = {}
 
 
-def everything(id: str, *, personal: bool = True) -> Json:
+def everything(id: str, *, personal: bool = True, beside: str | None = None) -> Json:
     """Return everything of a document or an event that `operations list` shows. Raises NotFound.
+
+    `beside` is the id of an object that somebody takes for the document's: it is shown beside the candidates.
 
     Without `personal`, the values that are shown are those that may stay of an erased person: ids, amounts, states.
     """
@@ -49,7 +53,7 @@ def everything(id: str, *, personal: bool = True) -> Json:
         if entry["status"] == operations.UNREADABLE:
             return {**entry, **dict.fromkeys(ABOUT), "remedies": []}
         document = operations.document_of(id)
-        told = _of(document, personal)
+        told = _of(document, personal, beside)
         found = told["candidates"]["data"] if told["candidates"] else []
         return {**operations.shown(document), **told, "remedies": _remedies(document, found, personal)}
 
@@ -73,7 +77,7 @@ def _bounded(seconds: float) -> Iterator[None]:
         CALL_POLICY.reset(token)
 
 
-def _of(document: StagedDocument, personal: bool) -> Json:
+def _of(document: StagedDocument, personal: bool, beside: str | None) -> Json:
     operation, remote = document.operation, document.stripe or {}
     params = operation.params if operation is not None else {}
     staged = operation and {
@@ -94,7 +98,7 @@ def _of(document: StagedDocument, personal: bool) -> Json:
         "amount": _amount(amount_of(document)),
         "staged": staged,
         "at_stripe": _at_stripe(document, personal) if isinstance(document, SyncedDocument) else None,
-        "candidates": _candidates(document, personal) if isinstance(document, SyncedDocument) else None,
+        "candidates": _candidates(document, personal, beside) if isinstance(document, SyncedDocument) else None,
     }
 
 
@@ -150,7 +154,7 @@ def _looked_at(document: SyncedDocument, path: str, personal: bool) -> Json:
     }
 
 
-def _candidates(document: SyncedDocument, personal: bool) -> Json:
+def _candidates(document: SyncedDocument, personal: bool, beside: str | None) -> Json:
     """Return the objects that may be the document's, or that its key created beside it, as Stripe shows them now."""
     found, error = dict.fromkeys(document.orphans, "orphan"), None
     operation = document.operation
@@ -159,10 +163,12 @@ def _candidates(document: SyncedDocument, personal: bool) -> Json:
             found |= dict.fromkeys(Finder().candidates(document, clock.now()), "candidate")
         except CannotReadStripe as failure:
             error = str(failure)
+    found |= {beside: "given"} if beside is not None and is_id(beside) and beside not in found else {}
+    path = document.resource.object_path
     looked = [
         {
             **{"id": id, "as": role, "link": _link(document.resource.kind, id), "amount": None, **UNSEEN},
-            **(_looked_at(document, document.resource.object_path(id, document), personal) if number < MOST else {}),
+            **(_looked_at(document, path(id, document), personal) if number < MOST or role == "given" else {}),
         }
         for number, (id, role) in enumerate(found.items())
     ]
@@ -179,16 +185,17 @@ def _remedies(document: StagedDocument, candidates: list[Json], personal: bool) 
         _remedy(f"operations roll-back {id}", lambda: operations.roll_back(id), personal),
     ]
     for one in candidates:
-        if one["as"] == "candidate" and one["found"]:
+        if one["as"] != "orphan" and one["found"]:
             force = bool(one["differs"]) or document.operation is None
             command = f"operations link {id} {one['id']}{' --force' if force else ''}"
-            told.append(_remedy(command, partial(operations.link, id, one["id"], force=force), personal))
+            given = {"stripe_id": one["id"], "force": force}
+            told.append(_remedy(command, partial(operations.link, id, **given), personal, given))
     return told
 
 
-def _remedy(command: str, act: Callable[[], Any], personal: bool) -> Json:
+def _remedy(command: str, act: Callable[[], Any], personal: bool, given: Json = NOTHING) -> Json:
     """Return what an act would do, or why it is not possible; `possible` is null if that cannot be told now."""
-    blank: Json = {"act": command.split()[1], "command": command, "why_not": None}
+    blank: Json = {"act": command.split()[1], "command": command, "given": {**given}, "why_not": None}
     blank |= {"would": [], "writes": [], "sends": []}
     try:
         told = plan(act).as_json(personal=personal)

@@ -65,6 +65,14 @@ def test_no_question_of_reconcile_or_of_a_request_is_answered_by_a_scan() -> Non
     assert "Plans, among" in done.stdout
 
 
+def test_every_page_of_the_operator_is_timed() -> None:
+    done = bench("ops", "--quick")
+
+    assert done.returncode == 0, done.stderr
+    for name in ("overview", "search by username and e-mail", "one document", "events, dead", "review"):
+        assert f"\n{name}" in done.stdout, name
+
+
 @pytest.mark.long  # tests/integration/sync/shop/test_lists.py explains the same, in less time
 def test_no_combination_of_filters_and_no_part_of_access_is_answered_by_a_scan() -> None:
     done = bench("lists", "--quick")

@@ -86,7 +86,7 @@ def test_every_file_that_a_page_or_a_comment_names_exists() -> None:
 def test_what_users_read_names_no_way_that_only_a_checkout_has() -> None:
     pages = {Path("README.md"), *Path("docs").glob("*.md")}
     pages -= {Path("docs", name) for name in ("ARCHITECTURE.md", "FAULTS.md", "adding-a-type.md")}  # of colleagues
-    code = (path for top in ("models", "sync", "webhooks", "api") for path in Path(top).rglob("*.py"))
+    code = (path for top in ("models", "sync", "webhooks", "ops", "api") for path in Path(top).rglob("*.py"))
     said = re.compile(r"python -m sync\b|[`@ ]sync\.(?:connect|disconnect|on)\(")
 
     for path in (*pages, *(path for path in code if path.name != "__main__.py")):

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.support import ROOT
 
-SERVICE = ("models", "sync", "webhooks", "api")
+SERVICE = ("models", "sync", "webhooks", "ops", "api")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
