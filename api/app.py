@@ -1,12 +1,10 @@
 """The Flask application: its creation, its mounting in another application, and the hooks around every request."""
 
-import json
 import logging
 import re
 import time
 import uuid
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 import stripe
@@ -37,21 +35,10 @@ from stripe_mongo_sync.webhooks.routes import answer
 
 LARGEST_BODY = 1024 * 1024  # bytes, for callers of the API; a webhook may be larger
 WEBHOOK = "webhooks.stripe_event"
-HEADERS = {  # of every response: no cache stores it, and no browser guesses another content type
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 PROBES = ("health.alive", "health.ready")
 WITHOUT_MONGODB = (*PROBES, "operator.metrics")  # what is answered while there is no MongoDB
-BUSY = "Too many requests are waiting for a thread: repeat the call."
 BUDGET = 45.0  # s for a request: less than gunicorn's timeout of 60 s, and far less than a lease of 120 s
-
-
 PAGE = "/ops"  # where the operator's page is
-
 PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 EXTENSION = "stripe_mongo_sync"
 
@@ -250,7 +237,7 @@ def _needs_no_length() -> bool:
 
 def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
-    for name, value in HEADERS.items():
+    for name, value in errors.HEADERS.items():
         response.headers.setdefault(name, value)
     if (span := g.get("span")) is not None:
         span.set_attribute("http.response.status_code", response.status_code)
@@ -298,21 +285,3 @@ def answer_to(app: Flask, outcome: Any) -> Response:
         except Exception as error:
             response = app.make_response(app.handle_user_exception(error))
         return app.process_response(response)
-
-
-def busy() -> bytes:
-    """Return the response that the server sends by itself when no thread comes free for the application."""
-    return _raw_problem(HTTPStatus.SERVICE_UNAVAILABLE, Unavailable.type, BUSY, {"Retry-After": "5"})
-
-
-def late() -> bytes:
-    """Return the response that the server sends by itself when a body did not arrive in time."""
-    return _raw_problem(HTTPStatus.REQUEST_TIMEOUT, "too-slow", errors.SLOW, {})
-
-
-def _raw_problem(status: HTTPStatus, type: str, detail: str, headers: dict[str, str]) -> bytes:
-    body = json.dumps(errors.problem_body(status, type, detail))
-    sent = {"Content-Type": "application/problem+json", "Content-Length": str(len(body)), **headers, **HEADERS}
-    sent |= {"X-Request-Id": uuid.uuid4().hex, "Connection": "close"}
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {sent[name]}" for name in sent)]
-    return "\r\n".join([*lines, "", body]).encode()

@@ -1,7 +1,7 @@
 """The hook of `mkdocs.yml`: pages that are written for GitHub become a site.
 
-The site has no repository to point to, so each file beside `docs/` that a page links to is a page of the site, too,
-below `repository/`: `../README.md`, or a file of code.
+The site has no repository to point to, so each file or folder beside `docs/` that a page links to is a page of the
+site, too, below `repository/`: `../README.md`, or a file of code.
 """
 
 import re
@@ -43,12 +43,11 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     todo = [PurePosixPath("docs", file.src_uri) for file in files.documentation_pages()]
     known = {*todo}
     for page in todo:  # which grows
-        found = {path for path in linked(page, (ROOT / page).read_text()) if path.parts[0] != "docs"}
+        found = {path for path in linked(page, shown(page)) if path.parts[0] != "docs"}
         for path in sorted(found - known):
-            content = shown(path)
-            files.append(File.generated(config, place(path), content=content))
+            files.append(File.generated(config, place(path), content=shown(path)))
             known.add(path)
-            todo += [path] if path.suffix == ".md" else []
+            todo += [path] if path.suffix == ".md" or (ROOT / path).is_dir() else []
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -88,6 +87,9 @@ def source(file: File) -> PurePosixPath:
 
 
 def shown(path: PurePosixPath) -> str:
-    """Return the text of the page for a file beside `docs/`."""
+    """Return the text of the page for a file, or for a folder beside `docs/`, which lists its files."""
+    if (ROOT / path).is_dir():
+        names = sorted(each.name for each in (ROOT / path).iterdir() if not each.name.startswith((".", "__")))
+        return f"# `{path}`\n\n" + "".join(f"- [{name}]({path.name}/{name})\n" for name in names)
     text = (ROOT / path).read_text()
     return text if path.suffix == ".md" else f"# `{path}`\n\n````{path.suffix[1:]}\n{text}````\n"

@@ -76,7 +76,7 @@ class Worker(Poller):
     def load_wsgi(self) -> None:
         """Load the application, its door, and the responses that are sent without it."""
         super().load_wsgi()
-        from stripe_mongo_sync.api.app import busy, late  # not before the fork
+        from stripe_mongo_sync.api.errors import busy, late  # not before the fork
         from stripe_mongo_sync.api.server.door import door_of
         from stripe_mongo_sync.sync.metrics import count_busy
 
