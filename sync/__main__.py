@@ -13,7 +13,7 @@ from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, NEEDS_OPERATOR
 from stripe_mongo_sync.sync.errors import BadSettings, NotFound, NotPossible, SyncError
 from stripe_mongo_sync.sync.logs import log, log_to_stderr
 from stripe_mongo_sync.sync.process import screen
-from stripe_mongo_sync.sync.process.starting import STARTED_AS
+from stripe_mongo_sync.sync.process.starting import ONLY_LOOKS, STARTED_AS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 
@@ -55,6 +55,7 @@ def _given(arguments: list[str]) -> Namespace:
 
 def _run(given: Namespace) -> int:
     log_to_stderr()
+    token = ONLY_LOOKS.set(given.reads or getattr(given, "dry_run", False))
     try:
         if given.connects:
             if STARTED_AS and not sys.flags.safe_path:
@@ -80,6 +81,8 @@ def _run(given: Namespace) -> int:
         else:
             log.exception("this command failed")  # the log shows where; the message, which may quote data, is left out
         return CANNOT_CHECK
+    finally:
+        ONLY_LOOKS.reset(token)
     return code
 
 

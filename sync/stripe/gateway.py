@@ -44,6 +44,7 @@ stripe.enable_telemetry = False  # the first request would write into the home d
 
 UPLOAD = (15.0, 15.0)  # seconds to connect, or to send a file, and to read
 QUICK = (0.5, 1.0)  # s to connect and to read inside a webhook, which must be answered in 3 s: enough for two reads
+KINDS = {"object", "next_page_url"}  # each object says its kind; a list of the v2 API has none
 UPLOADING = {"base": "files", "content_type": "multipart/form-data"}  # stripe-python's options of an upload
 
 
@@ -134,13 +135,15 @@ class Gateway(Reading, Files):
                 answer = replace(answer, earlier_attempt_unknown=True)
         return answer
 
-    def write(self, call: Call, fits: About, version: str | None = None, *, is_upload: bool = False) -> Answer:
+    def write(
+        self, call: Call, fits: About, version: str | None = None, *, is_upload: bool = False, bind: bool = True
+    ) -> Answer:
         """Send one request that changes something, unless the caller's deadline could pass before the answer.
 
-        Every write uses this method. A reply that does not fit counts as Unknown. Raises BadKey, MissingPermission or
-        WrongAccount.
+        Every write uses this method. A reply that does not fit counts as Unknown. Without `bind`, nothing is written
+        to the database. Raises BadKey, MissingPermission or WrongAccount.
         """
-        self.verify_account()
+        self.verify_account(bind=bind)
         client, times = (self._patient, UPLOAD) if is_upload else (self._client, TIMEOUT)
         options: dict[str, Any] = {"stripe_version": version or api_version(), **(UPLOADING if is_upload else {})}
         if call.method == "post":
@@ -216,7 +219,7 @@ class Gateway(Reading, Files):
                 method, path, **{Name(name): each for name, each in params.items()}, **options
             )
             headers: Mapping[str, str] = response.headers
-            if not isinstance(response.data, dict) or not (is_deleted(response.data) or "object" in response.data):
+            if not (isinstance(response.data, dict) and (is_deleted(response.data) or KINDS & response.data.keys())):
                 return Unknown("Stripe's answer could not be read")
             wrong = fits(response.data)
             answer: Answer = read_reply(response.data, response.headers, started, asked)

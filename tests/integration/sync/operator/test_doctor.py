@@ -1,7 +1,7 @@
 """The doctor: each check can fail, says what is wrong and what to do, and none of them changes anything."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -361,6 +361,92 @@ def test_thin_events_are_webhooks_too(shop: World, told: Any) -> None:
 
     assert told("webhooks") == (0, [])
     only(told("endpoint"), 0, "warning", "but events have arrived", "Workbench")
+
+
+# --- a ping ---
+
+
+@pytest.fixture
+def thin(shop: World) -> str:
+    """The id of an event destination that points to the shop, beside its webhook endpoint."""
+    return str(shop.stripe.endpoint(URL, SECRET, payload="thin")["id"])
+
+
+def pinged(shop: World, pause: Callable[[float], object], url: str | None = None) -> Finding:
+    """Let the doctor ping, and return what it found; `pause` is what happens while it waits."""
+    (found,) = [each for each in examine(url, ping=True, pause=pause).findings if each.check == "ping"]
+    return found
+
+
+def test_a_ping_that_arrives_proves_the_way_of_all_events(shop: World, thin: str) -> None:
+    found = pinged(shop, lambda seconds: shop.deliver())
+
+    assert (found.level, found.message) == (Level.OK, f"a ping that Stripe sent to {thin} arrived here")
+    (ping,) = Event.objects(type="v2.core.event_destination.ping")
+    assert (ping.state, ping.via) == ("ignored", "webhook")
+    assert "not kept here" in ping.reason
+    assert [f"{each.method} {each.path}" for each in shop.stripe.requests if "/v2/" in each.path] == [
+        "GET /v2/core/event_destinations",
+        f"POST /v2/core/event_destinations/{thin}/ping",
+    ]
+
+
+def test_a_ping_that_does_not_arrive_is_told_after_ten_seconds(shop: World, thin: str) -> None:
+    waited: list[float] = []
+
+    found = pinged(shop, waited.append)
+
+    assert (found.level, "did not arrive here within 10 s" in found.message) == (Level.PROBLEM, True)
+    assert "secret" in found.advice
+    assert 9 <= sum(waited) <= 10
+
+
+def test_without_being_asked_the_doctor_lets_stripe_send_nothing(shop: World, thin: str, run: Run) -> None:
+    with untouched(shop, may_read=True):
+        run("doctor")
+
+    assert not shop.webhooks()
+
+
+def test_only_what_points_here_is_pinged(shop: World, thin: str, run: Run) -> None:
+    shop.stripe.endpoint("https://b.example/hook", payload="thin")
+    code, said = run("doctor", "--ping", "--url", "https://c.example/hook")
+    assert "none points here" in next(each["message"] for each in said["findings"] if each["check"] == "ping")
+
+    found = pinged(shop, lambda seconds: shop.deliver(), URL)
+
+    assert (found.level, thin in found.message) == (Level.OK, True)
+
+
+def test_a_classic_endpoint_has_no_ping_and_that_is_no_fault(shop: World, run: Run) -> None:
+    code, said = run("doctor", "--ping")
+
+    (found,) = [each for each in said["findings"] if each["check"] == "ping"]
+    assert (code, found["level"], "event destinations only" in found["message"]) == (0, "ok", True)
+
+
+def test_a_destination_that_stripe_has_disabled(shop: World, thin: str, told: Any) -> None:
+    shop.stripe.engine.realm().find("v2.core.event_destination", thin)["status"] = "disabled"  # type: ignore[index]
+
+    only(told("ping", "--ping"), 1, "problem", f"{thin} is disabled", "Workbench")
+
+
+def test_a_key_that_may_not_ping_is_told_so(shop: World, thin: str, told: Any) -> None:
+    shop.settings["STRIPE_SECRET_KEY"] = "rk_test_world"
+    shop.start()
+    shop.stripe.restrict("rk_test_world", {"event_destination": "write"})
+
+    code, found = told("permissions", "--ping")
+
+    assert [(level, "rak_event_destination_write" in message) for level, message, _ in found] == [("warning", True)]
+
+
+def test_a_ping_whose_reply_is_lost_is_repeated_with_its_key(shop: World, thin: str) -> None:
+    shop.stripe.fault("cut_after", method="POST", times=1)
+
+    assert pinged(shop, lambda seconds: shop.deliver()).level == Level.OK
+
+    assert Event.objects(type="v2.core.event_destination.ping").count() == 1
 
 
 def test_many_documents_that_nobody_confirmed(shop: World, told: Any) -> None:

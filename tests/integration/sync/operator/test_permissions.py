@@ -20,7 +20,7 @@ from tests.support.run import Run
 from tests.support.world import URL, World
 
 KEY = "rk_test_restricted"
-SERVICE, RECONCILE, DRY, BACKFILL, DOCTOR, LIST, ENDPOINT, USAGE, PAYOUTS, ERASE, NOTHING = NEEDS
+SERVICE, RECONCILE, DRY, BACKFILL, DOCTOR, PING, LIST, ENDPOINT, USAGE, PAYOUTS, ERASE, NOTHING = NEEDS
 MADE = members([CREATED])
 LISTED = [kind for kind in MADE if kinds()[kind].resource.listable]
 
