@@ -20,7 +20,6 @@ from typing import Any
 import pymongo
 from pymongo.errors import PyMongoError
 
-from stripe_mongo_sync import __version__
 from stripe_mongo_sync.models.base.notice import HOOK_PATTERNS
 from stripe_mongo_sync.models.state import PROCESSES, State
 from stripe_mongo_sync.sync.logs import log
@@ -96,7 +95,7 @@ def _settings(settings: Settings, installation: str) -> Iterator[tuple[str, str 
     yield "RETENTION_DAYS", str(settings.retention.days)
     yield "ACCESS_GRACE_DAYS", str(settings.access_grace.days)
     yield "ACCESS_WHILE_PAUSED", "yes" if settings.access_while_paused else "no"
-    yield SCRIPT, __version__
+    yield SCRIPT, _installed(SCRIPT)
     yield "stripe-python", _installed("stripe")
 
 
@@ -108,7 +107,7 @@ def _name(process: int) -> str:
 
 @cache
 def _installed(package: str) -> str | None:
-    """Return the version of a package, which need not be loaded: stripe-python's says which API version is used."""
+    """Return the version of a package, which need not be loaded; stripe-python's decides the API version."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -19,7 +19,21 @@ from stripe_mongo_sync.emulator.state.destinations import DESTINATION, shown
 from stripe_mongo_sync.emulator.state.events import PREFIX, EventLog
 from stripe_mongo_sync.emulator.state.webhooks import THIN
 
-Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "part", "end", "route", "notification", "destinations", "ping"]
+Verb = Literal[
+    "create",
+    "list",
+    "get",
+    "update",
+    "delete",
+    "action",
+    "nested",
+    "part",
+    "end",
+    "route",
+    "notification",
+    "destinations",
+    "ping",
+]
 EXPAND: Fields = {"expand": Many(each=Text())}
 DESTINATIONS = "/v2/core/event_destinations"
 NOTIFICATIONS = "/v2/core/events/"  # thin events, with the `data` that their deliveries lack

@@ -410,7 +410,7 @@ def test_without_being_asked_the_doctor_lets_stripe_send_nothing(shop: World, th
 
 def test_only_what_points_here_is_pinged(shop: World, thin: str, run: Run) -> None:
     shop.stripe.endpoint("https://b.example/hook", payload="thin")
-    code, said = run("doctor", "--ping", "--url", "https://c.example/hook")
+    _, said = run("doctor", "--ping", "--url", "https://c.example/hook")
     assert "none points here" in next(each["message"] for each in said["findings"] if each["check"] == "ping")
 
     found = pinged(shop, lambda seconds: shop.deliver(), URL)
@@ -436,7 +436,7 @@ def test_a_key_that_may_not_ping_is_told_so(shop: World, thin: str, told: Any) -
     shop.start()
     shop.stripe.restrict("rk_test_world", {"event_destination": "write"})
 
-    code, found = told("permissions", "--ping")
+    _, found = told("permissions", "--ping")
 
     assert [(level, "rak_event_destination_write" in message) for level, message, _ in found] == [("warning", True)]
 
