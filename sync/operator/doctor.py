@@ -29,6 +29,7 @@ from stripe_mongo_sync.sync.process.mongodb_address import read_address
 from stripe_mongo_sync.sync.process.screen import word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.process.stop import STOP
+from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.stripe.answers import Reply, api_version
 from stripe_mongo_sync.sync.stripe.permissions import CREATED, members
 
@@ -74,7 +75,7 @@ def examine(url: str | None = None, *, ping: bool = False, pause: Callable[[floa
 
     With `ping`, Stripe sends an event to each event destination that points here; `pause` waits for it.
     """
-    before, found = current().gateway.request_count, Diagnosis(_place())
+    before, found = current().gateway.request_count, Diagnosis(place(current().settings))
     account = _account(found)
     if account is not None:
         now = clock.now()
@@ -91,9 +92,9 @@ def examine(url: str | None = None, *, ping: bool = False, pause: Callable[[floa
     return found
 
 
-def _place() -> dict[str, Any]:
+def place(settings: Settings) -> dict[str, Any]:
     """Return the account to which the database is bound, the mode, and the database without its user and password."""
-    settings, bound = current().settings, State.read(STRIPE) or {}
+    bound = State.read(STRIPE) or {}
     hosts, name = read_address(settings.mongodb_uri).hosts, database().name
     where = {"hosts": [*hosts], "name": name, "prefix": settings.collection_prefix}
     return {"account": bound.get("account"), "mode": "live" if settings.livemode else "test", "database": where}

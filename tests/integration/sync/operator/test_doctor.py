@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from stripe_mongo_sync.models import Customer, Event, State
 from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, HEARTBEAT
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.operator.catalogue import covered_events
-from stripe_mongo_sync.sync.operator.doctor import clocks, deployment, examine
+from stripe_mongo_sync.sync.operator.doctor import clocks, deployment, examine, place
 from stripe_mongo_sync.sync.operator.findings import Finding, Level
 from stripe_mongo_sync.sync.operator.mongodb_security import exposure, protection
 from stripe_mongo_sync.sync.stripe.answers import api_version
@@ -90,6 +91,32 @@ def test_all_is_well(shop: World, run: Run, capsys: pytest.CaptureFixture[str]) 
     out = capsys.readouterr().out
     assert "✔ webhooks: webhooks arrive: all recent events of covered types were received" in out
     assert "(3 requests to Stripe)" in out
+
+
+def test_the_account_the_mode_and_the_database_are_shown(new_database: str) -> None:
+    shop = World(new_database, settings={"COLLECTION_PREFIX": "billing_"})
+    try:
+        found, account, name = examine(), shop.stripe.engine.account, our_database().name
+    finally:
+        shop.stop()
+
+    where = {"hosts": ["127.0.0.1"], "name": name, "prefix": "billing_"}
+    said = found.as_json()
+    assert (said["account"], said["mode"], said["database"]) == (account, "test", where)
+    assert found.lines[0] == f"{account} in test mode, and the database {name} at 127.0.0.1 with the prefix billing_"
+
+
+def test_the_account_that_a_database_is_bound_to_is_shown_while_stripe_is_silent(shop: World, run: Run) -> None:
+    shop.stripe.fault("cut_before", method="GET", times=None)
+
+    assert run("doctor")[1]["account"] == shop.stripe.engine.account
+
+
+def test_no_part_of_a_password_is_shown(shop: World) -> None:
+    told = place(replace(shop.read, mongodb_uri="mongodb+srv://ann:9f8a7c6b5d4e@db.example/shop?tls=true"))
+
+    assert told["database"]["hosts"] == ["db.example"]
+    assert not any(secret in str(told) for secret in ("ann", "9f8a7c6b5d4e"))
 
 
 # --- the key ---
