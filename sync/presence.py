@@ -23,6 +23,7 @@ from pymongo.errors import PyMongoError
 from stripe_mongo_sync.models.base.notice import HOOK_PATTERNS
 from stripe_mongo_sync.models.state import PROCESSES, State
 from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.fork import in_every_child
 from stripe_mongo_sync.sync.process.starting import ONLY_LOOKS, SCRIPT, program
 from stripe_mongo_sync.sync.settings import Settings
 
@@ -39,18 +40,23 @@ class Presence:
     def __init__(self, settings: Settings, installation: str) -> None:
         self._settings, self._installation = settings, installation
         self._is_seen = not ONLY_LOOKS.get()
-        self._process = 0  # the process that has begun
+        self._begin_anew()
+        in_every_child(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Let a forked child begin: it has an entry of its own, and no thread of its parent."""
+        self._ended: threading.Event | None = None
 
     def begin(self) -> None:
-        """Write the entry of this process, and renew it from now on. A forked child has an entry of its own."""
-        if self._is_seen and self._process != os.getpid():
-            self._process, self._ended = os.getpid(), threading.Event()
+        """Write the entry of this process, and renew it from now on, unless that has begun."""
+        if self._is_seen and self._ended is None:
+            self._ended = threading.Event()
             self.renew()
             threading.Thread(target=self._go_on, args=(self._ended,), name="presence", daemon=True).start()
 
     def end(self) -> None:
         """Renew the entry no longer."""
-        if self._process == os.getpid():
+        if self._ended is not None:
             self._ended.set()
 
     def renew(self) -> None:
