@@ -187,7 +187,7 @@ def _endpoints(url: str | None) -> Iterator[Finding]:
         told = f"no webhook endpoint of this account points to {url or 'this service'}"
         told += f" ({len(everything)} point elsewhere)" if everything else ""
         if _arrived() is not None:
-            do = "if an event destination sends thin events, check it in Stripe's Workbench"
+            do = "if an event destination sends thin events, `doctor --ping` tests it, and Stripe's Workbench shows it"
             yield Finding("endpoint", Level.WARNING, f"{told}, but events have arrived", do)
         else:
             do = f"`{PROGRAM} endpoint create {url or 'https://<your host>/webhooks/stripe'}`"

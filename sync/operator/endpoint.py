@@ -251,7 +251,7 @@ def pings(url: str | None, pause: Callable[[float], None]) -> Iterator[Finding]:
         yield Finding("ping", Level.OK, "Stripe can ping event destinations only, and none points here")
     for each in here:
         if each.get("status") != "enabled":
-            told_of = f"{each['id']} is disabled, so Stripe sends it nothing"
+            told_of = f"{word(each['id'])} is disabled, so Stripe sends it nothing"
             yield Finding("ping", Level.PROBLEM, told_of, "enable it in Stripe's Workbench")
         else:
             yield _ping(str(each["id"]), pause)
