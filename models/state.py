@@ -105,13 +105,20 @@ class State(OwnRows):
 
     @classmethod
     def renew_entry(cls, name: str, field: str, id: str, entry: dict[str, Any], kept: timedelta) -> None:
-        """Set an entry of such a value with MongoDB's time, and remove those that are older than `kept`."""
+        """Set an entry of such a value with MongoDB's time, and remove those that are older than `kept`.
+
+        Of two concurrent inserts of the value MongoDB refuses one, which then is a change.
+        """
         old = {"$cond": [{"$eq": [{"$type": f"$value.{field}"}, "object"]}, f"$value.{field}", {}]}
         young = {"$filter": {"input": {"$objectToArray": old}, "cond": {"$gt": ["$$this.v.at", from_now(-kept)]}}}
         renewed = {id: {"$mergeObjects": [literal(entry), {"at": from_now()}]}}
         entries = {"$mergeObjects": [{"$arrayToObject": young}, renewed]}
         change = [{"$set": {f"value.{field}": entries, "at": from_now()}}]
-        cls._at_once().update_one({"_id": name}, change, upsert=True)
+        made = partial(cls._at_once().update_one, {"_id": name}, change, upsert=True)
+        try:
+            made()
+        except DuplicateKeyError:
+            made()
 
     @classmethod
     def _at_once(cls) -> Any:

@@ -29,7 +29,7 @@ from stripe_mongo_sync.sync.settings import Settings
 
 RENEWED = 120.0  # s between two writes of one process
 LIVE = timedelta(minutes=5)  # two may fail, and the third be late
-PATIENCE = 2.0  # s that a write may take; without it, only a difference is found later
+PATIENCE = 5.0  # s that a write may take; without it, only a difference is found later
 SECRET = ("STRIPE_WEBHOOK_SECRET", "API_TOKENS")  # of these settings only a digest is stored
 LONGEST = 60  # characters of a program's or a host's name
 
