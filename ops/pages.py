@@ -19,7 +19,7 @@ from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.errors import NotFound
 from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
 from stripe_mongo_sync.sync.operator import deliveries, inbox_admin, operations
-from stripe_mongo_sync.sync.operator.show import everything
+from stripe_mongo_sync.sync.operator.views.show import everything
 from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.operator.views.figures import figures
 from stripe_mongo_sync.sync.operator.views.search import search

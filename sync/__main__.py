@@ -15,7 +15,7 @@ from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, NEEDS_OPERATOR, Gi
 from stripe_mongo_sync.sync.commands.completion import completed
 from stripe_mongo_sync.sync.errors import PROBLEMS, BadSettings, CannotReadStripe, NotFound, NotPossible, SyncError
 from stripe_mongo_sync.sync.process import screen
-from stripe_mongo_sync.sync.process.starting import PROGRAM, STARTED_AS
+from stripe_mongo_sync.sync.process.starting import ONLY_LOOKS, PROGRAM, STARTED_AS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 
@@ -95,6 +95,7 @@ def _run(given: Given, failed: Failure) -> int:
     from stripe_mongo_sync.sync.process.environment import logs_as_json
 
     log_to_stderr(as_json=logs_as_json())
+    token = ONLY_LOOKS.set(given.command.reads or getattr(given, "dry_run", False))
     try:
         if given.command.connects:
             if STARTED_AS and not sys.flags.safe_path:
@@ -126,6 +127,8 @@ def _run(given: Given, failed: Failure) -> int:
         if given.json:
             return failed("error", f"This command failed ({type(error).__name__}): the log on stderr says where.")
         return CANNOT_CHECK
+    finally:
+        ONLY_LOOKS.reset(token)
     return code
 
 

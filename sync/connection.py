@@ -21,6 +21,7 @@ from stripe_mongo_sync.sync.database.schema import Found, look, prepare
 from stripe_mongo_sync.sync.errors import AlreadyConnected, BadSettings, NotConnected, SyncError, Unavailable
 from stripe_mongo_sync.sync.handmade import objections_to_settings
 from stripe_mongo_sync.sync.logs import redact
+from stripe_mongo_sync.sync.presence import Presence
 from stripe_mongo_sync.sync.process.fork import in_every_child, renew_in_child
 from stripe_mongo_sync.sync.process.mongodb_address import objections, read_address
 from stripe_mongo_sync.sync.settings import Settings, objections_to_prefix
@@ -63,6 +64,7 @@ class Connection:
 
 
 _connection: Connection | None = None
+_presence: Presence | None = None  # while there is a connection
 _failure: str | None = None  # why the last attempt to connect failed
 _connecting = threading.Lock()
 
@@ -75,7 +77,7 @@ def connect(
     first: Callable[[Settings], None],
 ) -> Connection:
     """Connect as `sync.connect` promises. Unless this process is connected, call `first` before MongoDB is opened."""
-    global _connection, _failure
+    global _connection, _failure, _presence
     refuse_wrong(settings, http_client, listeners)
     if _connection is not None:
         return _unchanged(_connection, settings, http_client, listeners)
@@ -92,6 +94,8 @@ def connect(
             _failure = str(error)
             raise
         _connection, _failure = Connection(settings, installation, http_client, listeners), None
+        _presence = Presence(settings, installation)
+        _presence.begin()
         return _connection
 
 
@@ -171,6 +175,8 @@ def current() -> Connection:
     renew_in_child()
     if _connection is None:
         raise NotConnected(f"This process is not connected, as connecting failed: {_failure}" if _failure else None)
+    if _presence is not None:
+        _presence.begin()  # in a child that was forked; here it has begun
     return _connection
 
 
@@ -181,10 +187,12 @@ def disconnect() -> None:
 
         disconnect()
     """
-    global _connection, _failure
+    global _connection, _failure, _presence
     with _connecting:
+        if _presence is not None:
+            _presence.end()
         database.close_database()
-        _connection = _failure = None
+        _connection = _failure = _presence = None
 
 
 def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = ()) -> Found:

@@ -85,7 +85,7 @@ def show_all(given: Given) -> int:
 @click.argument("id", help="an id of `operations list`: of a document, or evt_...")
 def show(given: Given) -> int:
     """Show everything of one operation; return 2 when Stripe could not be read."""
-    from stripe_mongo_sync.sync.operator.show import everything, is_whole, lines
+    from stripe_mongo_sync.sync.operator.views.show import everything, is_whole, lines
 
     told = everything(given.id)
     say(given, told, *lines(told))

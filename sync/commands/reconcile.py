@@ -49,12 +49,12 @@ def main(given: Given) -> int:
     if given.every is None:
         connect()
         report = _once(given)
-        say(given, report.as_json(), str(report))
+        say(given, report.as_json(), *report.lines)
         return report.exit_code
     while not STOP.asked:
         report = _round(given)
         if given.json or report.exit_code or any(report.counts.values()):  # a run that did nothing prints nothing
-            say(given, report.as_json(), str(report))  # a closed pipe or a full disk does not end the work
+            say(given, report.as_json(), *report.lines)  # a closed pipe or a full disk does not end the work
         with suppress(Stopped):
             STOP.wait(given.every)
     return 0

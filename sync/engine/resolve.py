@@ -1,6 +1,7 @@
 """Resolve: bring one overdue document to a definite outcome, by the remedy of the decision table."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import singledispatch
@@ -31,6 +32,10 @@ RECHECK_INTERVAL = timedelta(minutes=5)  # between two checks of an operation th
 ROUNDS = 4  # check, decide, check again: more would mean that the table has a loop
 
 
+Shown = Mapping[str, Any] | None  # an object, as it is stored or as Stripe shows it; None where it is not known
+OnDrift = Callable[[str, Any, Shown, Shown, list[str] | None], None]  # kind, id, here, at Stripe, the edited fields
+
+
 @dataclass
 class Run:
     """What the resolving of many documents in one run shares."""
@@ -42,6 +47,7 @@ class Run:
     missed: int = 0  # events that no webhook had brought in time
     edited: list[str] = field(default_factory=list)  # some of the documents that were edited by hand, with the fields
     known_edits: set[int] = field(default_factory=set)  # hashes of their ids, so that each is reported once
+    on_drift: OnDrift = lambda *drift: None  # called for each document that differs from Stripe
 
 
 @singledispatch
@@ -208,6 +214,7 @@ def look_at_absent(document: SyncedDocument, run: Run) -> bool:
         evidence = from_reply(type(document), reply)
         if evidence.remote is not None and not document.is_as(evidence):
             run.counts["drift"] += 1
+            run.on_drift(document.resource.kind, document.id, document.stripe, evidence.remote, None)
             if not run.dry and (seen := document.store_snapshot(evidence)) is not None:
                 notify_dependents(seen)
     elif document.due_at is None and document.review_reason is None:

@@ -30,6 +30,8 @@ from stripe_mongo_sync.models.rows.tally import MOST, count, counts, first_key, 
 from stripe_mongo_sync.models.state import ALIKE, CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, OTHER_VERSION, State
 from stripe_mongo_sync.models.username import fold
 from stripe_mongo_sync.sync.operator.findings import MARKS, Finding, Level, exit_code
+from stripe_mongo_sync.sync.operator.processes import count as count_processes
+from stripe_mongo_sync.sync.operator.processes import differences, processes
 from stripe_mongo_sync.sync.process.screen import lasting, quoted, spoken, when, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.stripe.answers import api_version
@@ -120,6 +122,9 @@ def status() -> Health:
         do = f"run `{PROGRAM} migrate`"
         health.warning("migration", "what an older version stored is upgraded only as it is found", do)
     _names(health)
+    running = processes(now)
+    health.facts["processes"] = count_processes(running)
+    health.findings += differences(running)
     return health
 
 

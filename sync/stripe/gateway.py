@@ -40,25 +40,14 @@ from stripe_mongo_sync.sync.stripe.answers import (
 from stripe_mongo_sync.sync.stripe.files import Files
 from stripe_mongo_sync.sync.stripe.reading import Reading
 from stripe_mongo_sync.sync.stripe.throttle import CALL_POLICY
-from stripe_mongo_sync.sync.stripe.transport import Transport, let_go
+from stripe_mongo_sync.sync.stripe.transport import Name, Transport, let_go
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
 
 UPLOAD = (15.0, 15.0)  # seconds to connect, or to send a file, and to read
 QUICK = (0.5, 1.0)  # s to connect and to read inside a webhook, which must be answered in 3 s: enough for two reads
+KINDS = {"object", "next_page_url"}  # each object says its kind; a list of the v2 API has none
 UPLOADING = {"base": "files", "content_type": "multipart/form-data"}  # stripe-python's options of an upload
-
-
-class Name(str):
-    """A parameter's name that equals no text: `raw_request` would take `usage` or `base` for arguments of its own."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
 
 
 def _counted(once: Callable[..., Answer]) -> Callable[..., Answer]:
@@ -157,15 +146,17 @@ class Gateway(Reading, Files):
                 answer = replace(answer, earlier_attempt_unknown=True)
         return answer
 
-    def write(self, call: Call, fits: About, version: str | None = None, *, is_upload: bool = False) -> Answer:
+    def write(
+        self, call: Call, fits: About, version: str | None = None, *, is_upload: bool = False, bind: bool = True
+    ) -> Answer:
         """Send one request that changes something, unless the caller's deadline could pass before the answer.
 
-        Every write uses this method. A reply that does not fit counts as Unknown. Raises BadKey, MissingPermission or
-        WrongAccount.
+        Every write uses this method. A reply that does not fit counts as Unknown. Without `bind`, nothing is written
+        to the database. Raises BadKey, MissingPermission or WrongAccount.
         """
         if (run := dry_run()) is not None:
             run.do_not_send([call])
-        self.verify_account()
+        self.verify_account(bind=bind)
         client, times = (self._patient, UPLOAD) if is_upload else (self._client, TIMEOUT)
         options: dict[str, Any] = {"stripe_version": version or api_version(), **(UPLOADING if is_upload else {})}
         if call.method == "post":
@@ -242,7 +233,7 @@ class Gateway(Reading, Files):
                 method, path, **{Name(name): each for name, each in params.items()}, **options
             )
             headers: Mapping[str, str] = response.headers
-            if not isinstance(response.data, dict) or not (is_deleted(response.data) or "object" in response.data):
+            if not (isinstance(response.data, dict) and (is_deleted(response.data) or KINDS & response.data.keys())):
                 return Unknown("Stripe's answer could not be read")
             wrong = fits(response.data)
             answer: Answer = read_reply(response.data, response.headers, started, asked)

@@ -35,6 +35,7 @@ NEEDS: dict[str, Permissions] = {
     "`reconcile --dry-run`, `operations show`": Permissions(("account", "event", CREATED, MIRRORED)),
     "`backfill`": Permissions(("account", "event", LISTED)),
     "`doctor`": Permissions(("account", "event", "webhook_endpoint", CREATED)),
+    "`doctor --ping`": Permissions(("account", "event", "webhook_endpoint", CREATED), ("event_destination",)),
     "`endpoint list`": Permissions(("account", "webhook_endpoint")),
     "`endpoint create \\| update \\| roll \\| delete`": Permissions(("account",), ("webhook_endpoint",)),
     "`usage run`, and `reconcile` where usage is recorded": Permissions(("account",), ("billing.meter_event",)),

@@ -10,7 +10,7 @@ from stripe_mongo_sync.models import Customer, Event, PaymentIntent, Product, ki
 from stripe_mongo_sync.sync.errors import NotFound
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.operator.plan import plan
-from stripe_mongo_sync.sync.operator.show import everything
+from stripe_mongo_sync.sync.operator.views.show import everything
 from stripe_mongo_sync.sync.stripe.dashboard import page_of
 from tests.support import samples
 from tests.support.answers import problem, untouched
