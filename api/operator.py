@@ -14,11 +14,11 @@ from stripe_mongo_sync.api.schemas.requests import Schema
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.operator import operations
-from stripe_mongo_sync.sync.operator.views.gauges import exposition
 from stripe_mongo_sync.sync.operator.link import acting_as
 from stripe_mongo_sync.sync.operator.plan import plan
-from stripe_mongo_sync.sync.operator.views.show import everything
 from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.operator.views.gauges import exposition
+from stripe_mongo_sync.sync.operator.views.show import everything
 from stripe_mongo_sync.sync.process.screen import in_json
 from stripe_mongo_sync.sync.shop.documents import found
 from stripe_mongo_sync.sync.shop.payouts import as_csv, payout_report

@@ -19,11 +19,11 @@ from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.errors import NotFound
 from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
 from stripe_mongo_sync.sync.operator import deliveries, inbox_admin, operations
-from stripe_mongo_sync.sync.operator.views.show import everything
 from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.operator.views.figures import figures
 from stripe_mongo_sync.sync.operator.views.search import search
 from stripe_mongo_sync.sync.operator.views.search import shown as entry_of
+from stripe_mongo_sync.sync.operator.views.show import everything
 from stripe_mongo_sync.sync.operator.views.timeline import timeline
 from stripe_mongo_sync.sync.shop.lists import last_seen, page, selected
 from stripe_mongo_sync.sync.stripe.dashboard import page_of

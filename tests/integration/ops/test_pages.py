@@ -15,8 +15,8 @@ from stripe_mongo_sync.api import create_app
 from stripe_mongo_sync.models import Customer, Delivery, DeliveryState, Event, PaymentIntent, State, Status
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import CIRCUIT_BREAKER
-from stripe_mongo_sync.sync.operator.views.show import everything
 from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.operator.views.show import everything
 from tests.integration.ops.conftest import ANN, TOKENS
 from tests.support import samples
 from tests.support.browser import Browser

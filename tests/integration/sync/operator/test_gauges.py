@@ -4,8 +4,8 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models.rows import clock
-from stripe_mongo_sync.sync.operator.views.gauges import exposition
 from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.operator.views.gauges import exposition
 from tests.integration.sync.operator.test_status import Questions, by_indexes, fill
 from tests.support.scraped import Scrape
 from tests.support.world import World
