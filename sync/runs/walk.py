@@ -7,7 +7,7 @@ compared any number of times, so two walks at once are safe.
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
@@ -16,7 +16,8 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
-from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models import StagedDocument, SyncedDocument
+from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.state import State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, ReadRefused, WrongAccount
@@ -77,6 +78,7 @@ class Walk:
     resumed: bool = False
     asked: bool = False  # for these kinds: an account that lacks one is then a failure
     on_progress: OnProgress = no_progress
+    _alive: Collection[type[StagedDocument]] | None = field(default=None, init=False, repr=False)  # once it was asked
 
     @property
     def counts(self) -> Counter[str]:
@@ -131,7 +133,9 @@ class Walk:
         return not silences
 
     def _refused(self, kind: str, error: CannotReadStripe) -> None:
-        if not self.asked and is_not_there(current().gateway, error, self.models[kind]):
+        if self._alive is None:
+            self._alive = having(self.models.values(), {"is_current": True})
+        if not self.asked and is_not_there(current().gateway, error, self.models[kind], alive=self._alive):
             part = self.parts[kind]
             part.missing, part.done = str(error), True
         else:

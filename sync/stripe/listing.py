@@ -1,11 +1,11 @@
 """Reads a kind's whole list at Stripe, newest first, from any cursor, even if objects come and go meanwhile."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models import StagedDocument, SyncedDocument
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.sync.errors import CannotReadStripe, LostCursor, MissingPermission, NotAvailable
@@ -112,11 +112,12 @@ def is_not_there(
     gateway: "Gateway",
     error: CannotReadStripe,
     *models: type[SyncedDocument],
+    alive: Collection[type[StagedDocument]] | None = None,
 ) -> bool:
     """Whether Stripe's refusal of a list means that this account does not have this type. All commands decide it here.
 
     It does if we have never seen such an object and the key lacks no permission: an unrestricted key may read
-    everything.
+    everything. `alive` are the types that have current documents, if the caller has already read that.
     """
     refused = isinstance(error, NotAvailable) or (isinstance(error, MissingPermission) and not gateway.restricted)
-    return refused and not having(models, {"is_current": True})
+    return refused and {*models}.isdisjoint(having(models, {"is_current": True}) if alive is None else alive)
