@@ -17,6 +17,7 @@ from gunicorn.http.wsgi import SERVER
 from gunicorn.util import http_date
 
 from stripe_mongo_sync.api.app import answer_to
+from stripe_mongo_sync.api.prefix import is_unwrapped
 from stripe_mongo_sync.sync.engine.admission import asks
 from stripe_mongo_sync.sync.inbox.arrival import Arrival, Malformed, arrive
 from stripe_mongo_sync.sync.inbox.committer import COMMITTER, Waiting, receive_alone
@@ -56,7 +57,7 @@ def door_of(app: Any, cfg: Config) -> "Door | None":
 
     So they do for an application that was wrapped, and with settings of gunicorn that this file does not apply.
     """
-    usual = isinstance(app, Flask) and MINE in app.extensions and "wsgi_app" not in vars(app)
+    usual = isinstance(app, Flask) and MINE in app.extensions and is_unwrapped(app)
     plain = all(cfg.settings[name].get() in (cfg.settings[name].default, OURS.get(name, ...)) for name in SETTINGS)
     return Door(app) if usual and plain else None
 
