@@ -47,7 +47,11 @@ def assert_in_sync(world: World, *, review: bool = False) -> None:
         there = {remote["id"]: remote for remote in world.stripe.objects(kind)}
         resource = kinds()[kind].resource
         owners = {name: {remote["id"] for remote in world.stripe.objects(name)} for name in resource.owners}
-        reached = [remote for remote in there.values() if all(remote[name] in ids for name, ids in owners.items())]
+        reached = [
+            remote
+            for remote in there.values()
+            if all(remote.get(name) is None or remote[name] in ids for name, ids in owners.items())
+        ]
         usable = {remote["id"] for remote in reached if resource.is_usable(remote)}  # what had an owner went with it
         assert here.keys() <= there.keys(), f"{kind} without an object: {here.keys() - there.keys()}"
         if kind not in undecided and RESOURCES[kind].within is None:  # what is a part of others has no event
