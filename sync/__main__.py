@@ -91,19 +91,20 @@ def _given(arguments: list[str]) -> Given:
 
 
 def _run(given: Given, failed: Failure) -> int:
+    from stripe_mongo_sync.sync import traces
     from stripe_mongo_sync.sync.logs import log, log_to_stderr
     from stripe_mongo_sync.sync.process.environment import logs_as_json
 
     log_to_stderr(as_json=logs_as_json())
+    if given.command.name != "serve":  # it becomes another program, whose workers begin by themselves
+        traces.begin()
     token = ONLY_LOOKS.set(given.command.reads or getattr(given, "dry_run", False))
     try:
         if given.command.connects:
             if STARTED_AS and not sys.flags.safe_path:
                 sys.path.append("")  # for HOOKS, as gunicorn and `python -m` do; last, so that it hides nothing
-            from stripe_mongo_sync.sync import traces
             from stripe_mongo_sync.sync.library import connect
 
-            traces.begin()
             connect()
         with nullcontext() if given.command.reads else STOP.finishing():
             code: int = given.command.run(given)

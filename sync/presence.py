@@ -91,7 +91,7 @@ def _settings(settings: Settings, installation: str) -> Iterator[tuple[str, str 
         return hmac.digest(installation.encode(), text.encode(), hashlib.sha256).hex()[:16] if values else None
 
     yield "HOOKS", ", ".join(sorted(HOOK_PATTERNS))
-    yield "STRIPE_SECRET_KEY", "live mode" if settings.livemode else "test mode"
+    yield "mode", "live mode" if settings.livemode else "test mode"
     yield "STRIPE_WEBHOOK_SECRET", secret("STRIPE_WEBHOOK_SECRET", settings.webhook_secrets)
     tokens = [f"{each.name} {'+'.join(sorted(each.scopes))} {each.digest.hex()}" for each in settings.api_tokens]
     yield "API_TOKENS", secret("API_TOKENS", tokens)

@@ -14,7 +14,7 @@ from stripe_mongo_sync.sync.process.screen import word
 NAMED = 5  # processes of one program and machine that a finding names
 HARMS = {  # what a difference does, where it loses something
     "HOOKS": "what a process without a hook changes gives that hook no notice",
-    "STRIPE_SECRET_KEY": "a process ignores every event of the other mode",
+    "mode": "a process ignores every event of the other mode",
     "STRIPE_WEBHOOK_SECRET": "a process refuses webhooks that others accept",
     "API_TOKENS": "a process refuses callers whom others serve",
 }

@@ -24,7 +24,7 @@ LOADS = {
 }
 LINKS = ("stylesheet", "icon", "preload", "prefetch", "preconnect", "dns-prefetch", "modulepreload", "manifest")
 OF_CSS = re.compile(r"""(?:url\(|@import )\s*["']?(?!data:)([^"')\s;]+)""")
-CODE = re.compile(r"repository/.+\.\w+/")  # the page of a file of code, to which another page links
+CODE = re.compile(r"repository/(.+\.\w+|.+/.+)/")  # the page of a file of code, or of a folder, to which another page links
 
 
 class Page(HTMLParser):
@@ -105,7 +105,7 @@ def test_every_page_is_reached_by_the_navigation(pages: dict[str, Page]) -> None
         todo += pages[page].leads - reached - {*todo}
 
     left = pages.keys() - reached
-    linked = {link for page in reached for link in pages[page].links}
+    linked = {link for page in pages.values() for link in page.links - {page.address}}
     assert {page for page in left if not CODE.fullmatch(page.removeprefix(HERE))} == set()
     assert left <= linked
 

@@ -77,7 +77,7 @@ def mine() -> str:
     ("name", "settings", "level"),
     [
         ("STRIPE_WEBHOOK_SECRET", {"webhook_secrets": (SECRET, "whsec_Another9bKc4LwRf6VnHs3JdPy8GaUeX")}, "problem"),
-        ("STRIPE_SECRET_KEY", {"stripe_secret_key": "sk_live_other"}, "problem"),
+        ("mode", {"stripe_secret_key": "sk_live_other"}, "problem"),
         ("API_TOKENS", {"api_tokens": ()}, None),
         ("ADOPT", {"adopt": False}, "warning"),
         ("REVALIDATE", {"revalidate": frozenset({"customer"})}, "warning"),
