@@ -27,7 +27,7 @@ from tests.support import eventually
 from tests.support.in_sync import assert_in_sync
 from tests.support.mongo import MongoServer
 from tests.support.operator import Operator
-from tests.support.scraped import Scrape
+from tests.support.scraped import WATCH, Scrape
 
 HOOK = """
 from pathlib import Path
@@ -38,6 +38,7 @@ def welcome(notice):
     if not Path(__file__).with_name("mended").exists():
         raise RuntimeError("the mail server refuses us")
 """
+TOKEN = "the-token-of-the-drill"
 HOUR = 3600.0
 KEY, NEW_KEY = "sk_test_51Qm2ZxT9bKc4LwRf6VnHs3Jd", "sk_test_51PyGaUeX8hW0oN5tBvCq7Lk"
 
@@ -55,7 +56,8 @@ def shop(mongo_server: MongoServer) -> Iterator[Stack]:
 
 def running(mongodb: str, **settings: str) -> Stack:
     """A stack with an endpoint as `endpoint update` leaves it, that reads each object of which an event tells."""
-    return Stack(mongodb=mongodb, workers=1, environment={"STRIPE_SECRET_KEY": KEY, "REVALIDATE": "all", **settings})
+    usual = {"STRIPE_SECRET_KEY": KEY, "API_TOKENS": f"{TOKEN},{WATCH}", "REVALIDATE": "all"}
+    return Stack(mongodb=mongodb, workers=1, token=TOKEN, environment={**usual, **settings})
 
 
 @pytest.fixture
@@ -84,10 +86,12 @@ def create(stack: Stack, username: str) -> str:
     return str(reply.body["stripe_id"])
 
 
-def arrives(stack: Stack, username: str) -> None:
-    """Create a customer, of whom a webhook tells."""
-    told = {"stripe_id": create(stack, username), "confirmed_at": {"$ne": None}}
-    eventually(lambda: stack.database.customers.find_one(told), 20)
+def arrives(stack: Stack, username: str) -> str:
+    """Create a customer, of whom a webhook tells; return its id at Stripe."""
+    stripe_id = create(stack, username)
+    told = {"object_id": stripe_id, "type": "customer.created", "state": "applied"}
+    eventually(lambda: stack.database.stripe_events.find_one(told), 20)
+    return stripe_id
 
 
 def restart(stack: Stack, **settings: str) -> None:
@@ -112,7 +116,7 @@ def grow_older(rows: Any, field: str, **where: Any) -> None:
 
 def metric(stack: Stack, name: str, **labels: str) -> float:
     """Return a value as Prometheus reads it, whose alert it is."""
-    asked = urllib.request.Request(f"{stack.url}/metrics", headers={"Authorization": f"Bearer {stack.service.token}"})
+    asked = urllib.request.Request(f"{stack.url}/metrics", headers={"Authorization": f"Bearer {WATCH.split(':')[2]}"})
     with urllib.request.urlopen(asked, timeout=10) as answer:
         return Scrape(answer.read().decode()).value(name, **labels)
 
@@ -182,7 +186,7 @@ def test_a_key_that_was_revoked(stack: Stack, operator: Operator) -> None:
 
 
 def test_an_event_that_is_dead(stack: Stack, operator: Operator) -> None:
-    stripe_id = create(stack, "unread@here.com")
+    stripe_id = arrives(stack, "unread@here.com")
     stack.stripe.fault("cut_before", method="GET", times=None)
     stack.stripe.dashboard.update("customer", stripe_id, name="Ada")
     updated, events = {"type": "customer.updated", "object_id": stripe_id}, stack.database.stripe_events
@@ -213,7 +217,7 @@ def test_a_delivery_to_a_hook_that_is_dead(mongo_server: MongoServer, tmp_path: 
         told = operator.sees("status", "1 deliveries to hooks are dead")
         assert "the mail server refuses us" in operator.types("hooks list")
         operator.does("mend the hook", (tmp_path / "mended").touch)
-        (replay,) = re.findall(r"`(hooks replay [^`]+)`", told)
+        (replay,) = re.findall(r"`(hooks replay [^`]+)`", told)  # as it stands there
         operator.types(replay)
         operator.types("hooks run")
 
@@ -224,8 +228,7 @@ def in_review(stack: Stack, operator: Operator) -> str:
     """Look what is to be decided; return the id of the only document."""
     assert metric(stack, "documents_in_review") == 1
     operator.sees("status", "1 in review")
-    (row,) = operator.types("operations list --review").splitlines()
-    (id,) = re.findall(r"`operations roll-back (\w+)`", row)
+    (id,) = re.findall(r"`operations roll-back (\w+)`", operator.types("operations list --review"))
     operator.types(f"operations show {id}")
     return str(id)
 
@@ -256,8 +259,10 @@ def test_a_review_of_an_object_that_somebody_else_made(stack: Stack, operator: O
     in_doubt(stack, "alike@here.com")
 
     id = in_review(stack, operator)
+    assert "Try again after" in operator.types(f"operations roll-back {id}", code=1)
+    grow_older(stack.database.customers, "operation.sent_at", username="alike@here.com")
     operator.types(f"operations roll-back {id}")
-    stack.stripe.dashboard.delete("customer", alike["id"])
+    stack.stripe.dashboard.delete("customer", alike["id"])  # by whose it was: it is nothing to us
 
     assert_well(operator)
 
@@ -292,14 +297,19 @@ def test_a_clock_that_is_off(stack: Stack, operator: Operator) -> None:
     assert_well(operator)
 
 
-def test_an_index_that_was_dropped(stack: Stack, operator: Operator) -> None:
-    known: Any = stack.database.customers.index_information()
-    stack.database.customers.drop_index(next(name for name, each in known.items() if each.get("unique")))
+@pytest.mark.parametrize("unique", [False, True], ids=["an index", "a unique index"])
+def test_an_index_that_was_dropped(unique: bool, stack: Stack, operator: Operator) -> None:
+    customers = stack.database.customers
+    known: Any = customers.index_information()
+    customers.drop_index(next(name for name, each in known.items() if name != "_id_" and ("unique" in each) == unique))
 
-    operator.sees("doctor", "these indexes are missing or wrong")
+    if unique:
+        operator.sees("doctor", "These unique indexes are missing: customers.…", code=2)
+    else:
+        operator.sees("doctor", "these indexes are missing or wrong: customers.…")
     operator.types("indexes")
 
-    assert {*stack.database.customers.index_information()} == {*known}
+    assert {*customers.index_information()} == {*known}
     assert_well(operator)
 
 

@@ -69,7 +69,7 @@ class Operator:
         act()
 
     def _run(self, line: str, code: int) -> str:
-        shell = f'stripe-mongo-sync() {{ "{sys.executable}" -m sync "$@"; }}\nstripe-mongo-sync {line}'
+        shell = f"alias stripe-mongo-sync='{sys.executable} -m sync'\nstripe-mongo-sync {line}"
         done = subprocess.run(
             ["sh", "-c", shell],
             env={**self.stack.environment, **self._settings},
@@ -80,9 +80,10 @@ class Operator:
             check=False,
         )
         assert done.returncode == code, f"{line}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        self._read.append(done.stdout)
-        self._look_up(done.stdout)
-        return done.stdout
+        told = done.stdout + done.stderr
+        self._read.append(told)
+        self._look_up(told)
+        return told
 
     def _look_up(self, told: str) -> None:
         for seen, row in rows():
