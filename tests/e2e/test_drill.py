@@ -24,6 +24,7 @@ from stripe_mongo_sync.demo.stack import ROOT, Stack
 from stripe_mongo_sync.models.state import HEARTBEAT, PROCESSES
 from stripe_mongo_sync.sync.inbox import inbox
 from stripe_mongo_sync.sync.operator import endpoint
+from stripe_mongo_sync.sync.operator.doctor import examine
 from tests.chaos.book import looking_at
 from tests.support import eventually
 from tests.support.in_sync import assert_in_sync
@@ -70,23 +71,25 @@ def well_begun(stack: Stack) -> Stack:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[list[Stack]]:
-    """The stack of the tests that leave it as it was, once there is one."""
-    stacks: list[Stack] = []
+def shared() -> Iterator[tuple[list[Stack], ExitStack]]:
+    """The stack of the tests that leave it as it was, once there is one, and what ends it."""
     with ExitStack() as ends:
-        ends.callback(lambda: [stack.__exit__(None, None, None) for stack in stacks])
-        yield stacks
+        yield [], ends
 
 
 @pytest.fixture
-def stack(shared: list[Stack], mongo_server: MongoServer, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """A stack that is well: the next test has another one if this one fails."""
-    if not shared:
-        shared.append(well_begun(running(mongo_server.address).__enter__()))
+def stack(
+    shared: tuple[list[Stack], ExitStack], mongo_server: MongoServer, request: pytest.FixtureRequest
+) -> Iterator[Stack]:
+    """A stack that is well: if this test fails, the next one has another."""
+    stacks, ends = shared
+    if not stacks:
+        stacks.append(well_begun(ends.enter_context(running(mongo_server.address))))
     failed = request.session.testsfailed
-    yield shared[0]
+    yield stacks[0]
     if request.session.testsfailed > failed:
-        shared.pop().__exit__(None, None, None)
+        stacks.clear()
+        ends.close()
 
 
 @pytest.fixture
@@ -167,9 +170,9 @@ def assert_well(operator: Operator) -> None:
     five_minutes_pass(operator.stack)
     told = operator.sees("status", "✔ healthy", code=0)
     assert not re.search(r"^[!✘] ", told, re.MULTILINE), told
-    operator.sees("doctor", code=0)
     with looking_at(operator.stack) as outside:
-        assert_in_sync(outside)  # type: ignore[arg-type]  # as tests/chaos has it
+        assert examine().exit_code == 0, [str(each) for each in examine().findings]
+        assert_in_sync(outside)
 
 
 # --- the faults ---
@@ -383,6 +386,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
+@pytest.mark.long
 def test_a_disk_that_is_nearly_full(small_disk: Path) -> None:
     larger = ["mount", "-o", "remount,size=4g", str(small_disk)]
     with Mongod(small_disk / "db", fast=True) as mongod, running(mongod.uri("drill")) as stack:
