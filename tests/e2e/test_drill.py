@@ -306,9 +306,10 @@ def test_a_review_of_an_object_that_somebody_else_made(stack: Stack, operator: O
     assert "Try again after" in operator.types(f"operations roll-back {id}", code=1)
     grow_older(stack.database.customers, "operation.sent_at", username="alike@here.com")
     operator.types(f"operations roll-back {id}")
-    stack.stripe.dashboard.delete("customer", alike["id"])  # by whose it was: it is nothing to us
 
     assert_well(operator)
+    there = {"stripe_id": alike["id"], "status": "active"}
+    assert stack.database.customers.find_one(there), "it is taken over as what it is: a customer of the Dashboard's"
 
 
 def test_a_review_of_an_object_that_stripe_did_not_find(stack: Stack, operator: Operator) -> None:
@@ -345,6 +346,7 @@ def test_a_clock_that_is_off(stack: Stack, operator: Operator) -> None:
 
 @pytest.mark.parametrize("unique", [False, True], ids=["an index", "a unique index"])
 def test_an_index_that_was_dropped(unique: bool, stack: Stack, operator: Operator) -> None:
+    arrives(stack, f"found_by_an_index{unique}@here.com")
     customers = stack.database.customers
     known: Any = customers.index_information()
     customers.drop_index(next(name for name, each in known.items() if name != "_id_" and ("unique" in each) == unique))
