@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -328,6 +329,30 @@ def test_a_review_of_an_object_that_stripe_did_not_find(stack: Stack, operator: 
     operator.types(f"operations retry {id}")
 
     assert_well(operator)
+
+
+def test_a_review_of_money_of_which_nobody_knows_whether_it_moved(stack: Stack, operator: Operator) -> None:
+    stack.stripe.fault("cut_before", method="POST", times=None)
+    paid = {
+        "amount": 990,
+        "currency": "eur",
+        "allowed_payment_method_types": ["card"],
+        "payment_method": "pm_card_visa",
+    }
+    reply = stack.service.post("/payment-intents", {**paid, "confirm": True})
+    assert reply.status == 202, reply
+    id = reply.body["id"]
+    stack.stripe.clear_faults()
+    Shop(stack).make_old(id, timedelta(days=1))
+    grow_older(stack.database.payment_intents, "operation.sent_at", operation={"$ne": None})
+    stack.reconcile()
+
+    assert in_review(stack, operator) == id
+    operator.does("search the Dashboard", lambda: None)  # where it is not
+    operator.types(f"operations roll-back {id}")
+
+    assert_well(operator)
+    assert not stack.stripe.objects("payment_intent")
 
 
 def test_a_clock_that_is_off(stack: Stack, operator: Operator) -> None:
