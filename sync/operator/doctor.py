@@ -17,13 +17,13 @@ from stripe_mongo_sync.models.state import CHECKPOINT, STRIPE, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.database.in_force import deviations, in_force
 from stripe_mongo_sync.sync.database.indexes import COMMAND, gaps
-from stripe_mongo_sync.sync.database.strangers import neighbours
+from stripe_mongo_sync.sync.database.strangers import neighbours, rivals
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import WEBHOOK_DELAY, require_continuity
 from stripe_mongo_sync.sync.operator.catalogue import kinds_of
 from stripe_mongo_sync.sync.operator.endpoint import Endpoint, list_endpoints, pings
 from stripe_mongo_sync.sync.operator.findings import Finding, Level, exit_code
-from stripe_mongo_sync.sync.operator.mongodb_security import protection, secrecy
+from stripe_mongo_sync.sync.operator.mongodb_security import protection, room, secrecy
 from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.process.mongodb_address import read_address
 from stripe_mongo_sync.sync.process.screen import word
@@ -39,6 +39,7 @@ READS = 11  # types that are tried with a restricted key; Stripe allows at least
 RECENT = 20  # webhooks; they arrive in any order, and the one with the newest event counts
 
 KEYS = "https://dashboard.stripe.com/apikeys"
+RIVALS = "if it is a slip, give all processes one COLLECTION_PREFIX, and drop the collections of the other"
 ALL = "docs/SECURITY.md lists all the permissions that it needs"
 
 
@@ -110,9 +111,8 @@ def _with_failure(check: Iterator[Finding]) -> Iterator[Finding]:
         told, _, do = str(error).partition(". Nothing was touched. ")
         yield Finding("stripe", Level.PROBLEM, told, do)
     except CannotReadStripe as error:
-        yield Finding(
-            "stripe", Level.UNSEEN, f"Stripe could not be read ({error})", error.advice or "try again in a minute"
-        )
+        do = error.advice or "try again in a minute"
+        yield Finding("stripe", Level.UNSEEN, f"Stripe could not be read ({error})", do)
 
 
 # --- Stripe ---
@@ -268,10 +268,12 @@ def _mongodb() -> Iterator[Finding]:
     for wrong in deviations(opened, State._get_collection(), hello):
         told = f"MongoDB must be {wrong}"
         yield Finding("mongodb", Level.PROBLEM, told, "correct MONGODB_URI, and restart every process")
-    if others := ", ".join(neighbours(opened.list_collection_names())):
-        told = f"COLLECTION_PREFIX is {settings.collection_prefix!r}; this database has other installations: {others}"
-        yield Finding("mongodb", Level.OK, told)
-    yield from protection(settings.mongodb_uri, live=settings.livemode)
+    if others := neighbours(names := opened.list_collection_names()):
+        told = f"COLLECTION_PREFIX is {settings.collection_prefix!r}; this database has other installations: "
+        same = ", ".join(rivals(names))
+        told += ", ".join(others) + (f"; of the same Stripe account: {same}" if same else "")
+        yield Finding("mongodb", Level.WARNING if same else Level.OK, told, RIVALS if same else "")
+    yield from (*room(), *protection(settings.mongodb_uri, live=settings.livemode))
 
 
 def deployment(version: str, hello: dict[str, Any], in_force: str, *, live: bool) -> Finding:
@@ -280,9 +282,8 @@ def deployment(version: str, hello: dict[str, Any], in_force: str, *, live: bool
     where = "a single server" if alone else hello.get("setName") or "a sharded cluster"
     told = f"MongoDB {version}, {where}, {in_force}"
     if alone and live:
-        return Finding(
-            "mongodb", Level.WARNING, told, "use a replica set: a single server loses everything with its disk"
-        )
+        do = "use a replica set: a single server loses everything with its disk"
+        return Finding("mongodb", Level.WARNING, told, do)
     return Finding("mongodb", Level.OK, told)
 
 

@@ -245,7 +245,9 @@ def _hooks(health: Health, now: datetime, there: Iterable[type[StagedDocument]])
     if dead:
         first = began[DeliveryState.DEAD]
         told = f"{dead} deliveries to hooks are dead{f', the oldest of {when(first)}' if first else ''}"
-        health.problem("hooks", told, "see `hooks list`, then `hooks replay`")
+        since = f"{first:%Y-%m-%d}" if first else "DATE"
+        do = f"see their errors in `hooks list`, mend the hook, then `hooks replay --dead-since {since}`"
+        health.problem("hooks", told, do)
     late = now - HOOKS_MAX_AGE
     if any(at < late for at in told_since) or smallest(Delivery, clock.overdue(late), "due_at"):
         health.warning("hooks", "hooks were not run for an hour", f"run `{PROGRAM} hooks run --every 5`")

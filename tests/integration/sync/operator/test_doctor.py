@@ -13,7 +13,7 @@ from pymongo import IndexModel, WriteConcern
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event, State
-from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, HEARTBEAT
+from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, HEARTBEAT, STRIPE
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.operator.catalogue import covered_events
 from stripe_mongo_sync.sync.operator.doctor import clocks, deployment, examine, place
@@ -664,3 +664,31 @@ def test_why_stripe_is_silent_is_told_with_what_to_do_and_in_the_log_once(
     told = [record.getMessage() for record in caplog.records if "Stripe does not answer" in record.getMessage()]
     assert len(told) == 1
     assert "the connection was refused" in told[0]
+
+
+def test_a_disk_of_mongodb_that_is_nearly_full_is_a_problem(
+    shop: World, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told("mongodb") == (0, [])
+
+    monkeypatch.setattr("stripe_mongo_sync.sync.operator.mongodb_security.LITTLE", 1 << 60)
+
+    code, [(level, message, advice)] = told("mongodb")
+    assert (code, level, advice) == (1, "problem", "make room on it, or give MongoDB a larger disk")
+    assert message.startswith("the disk of MongoDB has only ")
+
+
+@pytest.mark.parametrize("account", ["ours", "acct_other"])
+def test_another_installation_is_a_warning_if_it_has_our_account(account: str, shop: World, told: Any) -> None:
+    bound = State.read(STRIPE) or {}
+    theirs = {"account": bound["account"] if account == "ours" else account, "livemode": bound["livemode"]}
+    others = our_database()["biling_sync_state"]
+    others.insert_one({"_id": STRIPE, "value": theirs})
+    try:
+        code, found = told("mongodb")
+    finally:
+        others.drop()
+
+    assert code == 0
+    assert [level for level, *_ in found] == (["warning"] if account == "ours" else [])
+    assert all(message.endswith("of the same Stripe account: 'biling_'") for _, message, _ in found)
