@@ -24,7 +24,7 @@ LOADS = {
 }
 LINKS = ("stylesheet", "icon", "preload", "prefetch", "preconnect", "dns-prefetch", "modulepreload", "manifest")
 OF_CSS = re.compile(r"""(?:url\(|@import )\s*["']?(?!data:)([^"')\s;]+)""")
-CODE = re.compile(r"repository/(.+\.\w+|.+/.+)/")  # the page of a file of code, or of a folder, to which another page links
+CODE = re.compile(r"repository/(.+\.\w+|.+/.+)/")  # of a file of code, or of a folder
 
 
 class Page(HTMLParser):
