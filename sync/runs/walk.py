@@ -78,7 +78,7 @@ class Walk:
     resumed: bool = False
     asked: bool = False  # for these kinds: an account that lacks one is then a failure
     on_progress: OnProgress = no_progress
-    _alive: Collection[type[StagedDocument]] | None = field(default=None, init=False, repr=False)  # once it was asked
+    _alive: Collection[type[StagedDocument]] | None = field(default=None, init=False, repr=False)
 
     @property
     def counts(self) -> Counter[str]:
@@ -132,10 +132,15 @@ class Walk:
         self.unseen.extend(f"{name}: {why}" for name, why in refused.items())
         return not silences
 
-    def _refused(self, kind: str, error: CannotReadStripe) -> None:
+    @property
+    def alive(self) -> Collection[type[StagedDocument]]:
+        """The types that had documents when this was first asked."""
         if self._alive is None:
             self._alive = having(self.models.values(), {"is_current": True})
-        if not self.asked and is_not_there(current().gateway, error, self.models[kind], alive=self._alive):
+        return self._alive
+
+    def _refused(self, kind: str, error: CannotReadStripe) -> None:
+        if not self.asked and is_not_there(current().gateway, error, self.models[kind], alive=self.alive):
             part = self.parts[kind]
             part.missing, part.done = str(error), True
         else:
