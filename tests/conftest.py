@@ -17,6 +17,7 @@ from stripe_mongo_sync.demo.mongod import Mongod, NoMongod
 from stripe_mongo_sync.models import Erasure, kinds
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import MIGRATIONS, SCHEMA
+from stripe_mongo_sync.sync.database.schema import MIGRATED, OF_0_2
 from tests.support import ROOT
 from tests.support.lives import Lives
 from tests.support.mongo import MongoServer, make_collections
@@ -116,8 +117,10 @@ def empty(database: Database[Any]) -> None:
         {"$unionWith": {"coll": name, "pipeline": [{"$limit": 1}, {"$project": {"_id": 0, "of": {"$literal": name}}}]}}
         for name in names - mirrored
     ]
+    whole = {"_id": MIGRATIONS, "value.done": {"$all": [*OF_0_2, *MIGRATED]}}  # else a start must be the first again
+    kept = [SCHEMA, MIGRATIONS] if database["sync_state"].find_one(whole) else []
     for found in database.aggregate([{"$documents": []}, *first]):
-        database[found["of"]].delete_many({"_id": {"$nin": [SCHEMA, MIGRATIONS]}})
+        database[found["of"]].delete_many({"_id": {"$nin": kept}})
 
 
 @pytest.fixture
