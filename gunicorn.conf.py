@@ -6,16 +6,18 @@ are checked later, in `on_starting`.
 
 import os
 import sys
+from itertools import count
 from typing import Any
 
 from stripe_mongo_sync.sync.last_good import LAST_GOOD
+from stripe_mongo_sync.sync.process.environment import logs_as_json
 
 
 def refuse(*why: str) -> None:
     """Print the reasons and exit with 2, before a port is opened."""
-    from stripe_mongo_sync.sync.process.screen import tell
+    from stripe_mongo_sync.sync.process.screen import cannot_start
 
-    tell("cannot start:", *(f"  {each}" for each in why), error=True)
+    cannot_start(*why)
     sys.exit(2)
 
 
@@ -64,11 +66,14 @@ forwarder_headers = "SCRIPT_NAME" if proxies and not everybody(proxies) else ""
 # Each worker touches a heartbeat file. On a busy disk that can block, and gunicorn would end a healthy worker.
 shared = "/dev/shm"  # noqa: S108 – gunicorn makes a private file in it
 worker_tmp_dir = shared if os.path.isdir(shared) and os.access(shared, os.W_OK | os.X_OK) else None
+ROOM = 16 * 1024 * 1024  # bytes; a worker writes some 200 kB there, and who writes to a full one is ended
 control_socket_disable = True  # its path would be the same for all services of a user
 
 # No access log: a path can contain a username. The proxy can log requests; the service logs transitions.
 accesslog = None
 errorlog = "-"
+if logs_as_json():
+    logger_class = "stripe_mongo_sync.api.server.logger.Logger"
 
 RUNS = (worker_class, "gthread", "sync")
 ONLY = (
@@ -100,10 +105,52 @@ def on_starting(server: Any) -> None:
         refuse(*error.problems)
     import stripe_mongo_sync.api.app  # noqa: F401 – before the fork: it is loaded once, and the workers share its memory
 
+    share_counts(server)
+
+
+def share_counts(server: Any) -> None:
+    """Make the folder in which the workers count for `/metrics`: in memory, where there is room, and for us alone."""
+    import shutil
+    import tempfile
+
+    roomy = worker_tmp_dir is not None and shutil.disk_usage(worker_tmp_dir).free > ROOM
+    try:
+        server.counts = tempfile.mkdtemp(prefix="stripe-sync-counts-", dir=worker_tmp_dir if roomy else None)
+        os.chown(server.counts, server.cfg.uid, server.cfg.gid)  # workers may run as another user
+    except OSError as error:
+        server.log.error("no folder for the counts can be made (%s): each worker has its own", type(error).__name__)
+    else:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = server.counts
+    import prometheus_client  # noqa: F401 – it reads that now; and it is loaded once, too
+
+
+def on_exit(server: Any) -> None:
+    """Remove that folder."""
+    import shutil
+
+    if hasattr(server, "counts"):
+        shutil.rmtree(server.counts, ignore_errors=True)
+
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Read the settings again before a worker starts; if they have errors, it gets the previous ones."""
+    """Read the settings again before a worker starts; if they have errors, it gets the previous ones.
+
+    It counts at the first place that is free, and goes on with what the dead one there counted.
+    """
     LAST_GOOD.renew(server.log.error)
+    taken = {other.place for other in server.WORKERS.values()}
+    worker.place = next(place for place in count() if place not in taken)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Let a worker count and trace. If it cannot, it serves nevertheless."""
+    from stripe_mongo_sync.sync import metrics, traces
+
+    for what, begin in (("counts", lambda: metrics.begin_at(worker.place)), ("traces", traces.begin)):
+        try:
+            begin()
+        except Exception as error:
+            worker.log.error("the %s of this worker are shown to nobody else (%s)", what, type(error).__name__)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -1,11 +1,10 @@
 """The Flask application: its creation, its mounting in another application, and the hooks around every request."""
 
-import json
 import logging
 import re
+import time
 import uuid
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 import stripe
@@ -17,10 +16,14 @@ from stripe_mongo_sync.api.auth import authenticate_request, configure_auth
 from stripe_mongo_sync.api.docs import blueprint as docs
 from stripe_mongo_sync.api.prefix import mount, routes_below
 from stripe_mongo_sync.models.rows.clock import stopwatch
+from stripe_mongo_sync.ops import configure as configure_page
+from stripe_mongo_sync.ops import register as register_page
+from stripe_mongo_sync.sync import metrics, traces
 from stripe_mongo_sync.sync.connection import refuse_wrong
 from stripe_mongo_sync.sync.errors import BadSettings, NotConnected, Unavailable
 from stripe_mongo_sync.sync.last_good import LAST_GOOD
 from stripe_mongo_sync.sync.library import connect, current
+from stripe_mongo_sync.sync.logs import REQUEST
 from stripe_mongo_sync.sync.notices.hooks import load
 from stripe_mongo_sync.sync.process.deadline import DEADLINE
 from stripe_mongo_sync.sync.process.few import Few
@@ -32,18 +35,10 @@ from stripe_mongo_sync.webhooks.routes import answer
 
 LARGEST_BODY = 1024 * 1024  # bytes, for callers of the API; a webhook may be larger
 WEBHOOK = "webhooks.stripe_event"
-HEADERS = {  # of every response: no cache stores it, and no browser guesses another content type
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 PROBES = ("health.alive", "health.ready")
-BUSY = "Too many requests are waiting for a thread: repeat the call."
+WITHOUT_MONGODB = (*PROBES, "operator.metrics")  # what is answered while there is no MongoDB
 BUDGET = 45.0  # s for a request: less than gunicorn's timeout of 60 s, and far less than a lease of 120 s
-
-
+PAGE = "/ops"  # where the operator's page is
 PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 EXTENSION = "stripe_mongo_sync"
 
@@ -53,11 +48,14 @@ def init_app(
     url_prefix: str = "/billing",
     *,
     api: bool = False,
+    ops: bool = False,
     settings: Settings | None = None,
     http_client: stripe.HTTPClient | None = None,
     listeners: tuple[CommandListener, ...] = (),
 ) -> None:
-    """Serve Stripe's webhook below `url_prefix` of `app` (`/billing/webhooks/stripe`); with `api`, the API, too.
+    """Serve Stripe's webhook below `url_prefix` of `app` (`/billing/webhooks/stripe`).
+
+    With `ops`, the operator's page, too (`/billing/ops`); with `api`, the API and that page.
 
     An application of its own, made by `create_app`, serves all paths below the prefix. It uses no error handler,
     `before_request`, limit, session or blueprint of `app`, and changes none. It connects as `connect` does, unless this
@@ -81,7 +79,7 @@ def init_app(
     if there is not None or any(f"{prefix}/".startswith(f"{other}/") for other in mounted):
         taken = there or "a service that was mounted before"
         raise BadSettings([f"url_prefix must be free, but {taken} is below {prefix}: choose another"])
-    made = create_app(settings, api=api, http_client=http_client, listeners=listeners, patient=True)
+    made = create_app(settings, api=api, ops=ops, http_client=http_client, listeners=listeners, patient=True)
     if not mounted:
         mount(app, app.extensions.setdefault(EXTENSION, mounted))
     mounted[prefix] = made
@@ -91,11 +89,13 @@ def create_app(
     settings: Settings | None = None,
     *,
     api: bool = True,
+    ops: bool = False,
     http_client: stripe.HTTPClient | None = None,
     listeners: tuple[CommandListener, ...] = (),
     patient: bool = False,
 ) -> Flask:
-    """Return the connected WSGI application; without `api`, it serves only the webhook.
+    """Return the connected WSGI application: the webhook, with `api` the API, and with either that or `ops` the page
+    for operators at `/ops`.
 
     `settings` default to those of the connection of this process, or else to the environment. Raises BadSettings;
     AlreadyConnected; Unavailable without MongoDB. With `patient`, it connects when it can, and answers 503 until then.
@@ -105,9 +105,11 @@ def create_app(
         app = create_app()
     """
     refuse_wrong(settings, http_client, listeners)
-    settings = _to_serve(settings, api=api)
+    settings = _to_serve(settings, api=api or ops)
+    if api:
+        metrics.begin()
     attempt = partial(connect, settings, http_client=http_client, listeners=listeners)
-    app = unconnected_app(api=api)
+    app = unconnected_app(api=api, ops=ops)
     if patient and _connected() is None:
         load(settings.hooks)
         app.extensions["connecting"] = connecting = Connecting(attempt)
@@ -116,6 +118,8 @@ def create_app(
         attempt()
     app.config["WEBHOOK_SECRETS"] = settings.webhook_secrets
     configure_auth(app, settings)
+    if PAGE in app.extensions.get(EXTENSION, {}):
+        configure_page(app.extensions[EXTENSION][PAGE], settings)
     return app
 
 
@@ -138,17 +142,14 @@ def _connected() -> Settings | None:
         return None
 
 
-def unconnected_app(*, api: bool = True) -> Flask:
+def unconnected_app(*, api: bool = True, ops: bool = False) -> Flask:
     """Return the application with its routes, but without MongoDB, Stripe and tokens: enough to describe the API."""
-    app = Flask("stripe_mongo_sync", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app = _bare_app()
     app.extensions["few"], app.extensions["pulse"] = Few(logging.getLogger("stripe_mongo_sync.api")), Pulse()
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
-    app.before_request(_begin)
+    app.before_request(_require_length)
     app.before_request(_require_mongodb)
     app.before_request(authenticate_request)
-    app.after_request(_finish)
-    app.teardown_request(_end)
     errors.register(app)
     app.register_blueprint(webhooks)
     if api:
@@ -159,26 +160,67 @@ def unconnected_app(*, api: bool = True) -> Flask:
         operator.register(app)
         usage.register(app)
         evidence.register(app)
+    if api or ops:
+        mount(app, app.extensions.setdefault(EXTENSION, {PAGE: _page_beside(app)}))
+    return app
+
+
+def _page_beside(app: Flask) -> Flask:
+    """Return the application of the operator's page, which shares the connection and the limits of `app`."""
+    page = _bare_app()
+    page.extensions = app.extensions
+    page.before_request(_require_mongodb)
+    register_page(page)
+    return page
+
+
+def _bare_app() -> Flask:
+    """Return an application without routes, whose requests have an id and a time limit."""
+    app = Flask("stripe_mongo_sync", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.before_request(_begin)
+    app.before_request(_trace)
+    app.after_request(_finish)
+    app.teardown_request(_end)
     return app
 
 
 def _begin() -> None:
     g.request_id = uuid.uuid4().hex
+    g.logged = REQUEST.set(g.request_id)
+    g.began = time.perf_counter()
     g.deadline = DEADLINE.set(stopwatch() + BUDGET)
+
+
+def _require_length() -> None:
     if request.method in ("POST", "PATCH") and request.content_length is None and not _needs_no_length():
         raise errors.LengthRequired
 
 
+def _trace() -> None:
+    """Begin the span of this request: it has the route, and not the path."""
+    route = request.url_rule
+    g.tracing = traces.span(f"{request.method} {route.rule}" if route else "no route", request.headers)
+    g.span = g.tracing.__enter__()
+
+
 def _require_mongodb() -> None:
-    """Raise Unavailable while this process is not connected yet, or MongoDB hangs, unless the request is a probe."""
+    """Raise Unavailable while this process is not connected yet, or MongoDB hangs, unless that is no matter."""
     connecting: Connecting | None = current_app.extensions.get("connecting")
     if connecting is not None and connecting.why is not None:
         connecting.begin()
-        if request.endpoint not in PROBES:
-            raise Unavailable("This service is not connected to MongoDB yet: repeat the call.")
+        if request.endpoint not in WITHOUT_MONGODB:
+            raise _missed("This service is not connected to MongoDB yet: repeat the call.")
     pulse: Pulse = current_app.extensions["pulse"]
-    if pulse.lost and request.endpoint not in PROBES and not pulse.beats():
-        raise Unavailable
+    if pulse.lost and request.endpoint not in WITHOUT_MONGODB and not pulse.beats():
+        raise _missed(Unavailable.says)
+
+
+def _missed(told: str) -> Unavailable:
+    """Return the error of a request that needs MongoDB, and count the webhook that it may be."""
+    if request.endpoint == WEBHOOK:
+        metrics.count_webhooks([(metrics.NOT_STORED, g.began)])
+    return Unavailable(told)
 
 
 def _needs_no_length() -> bool:
@@ -195,13 +237,24 @@ def _needs_no_length() -> bool:
 
 def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
-    for name, value in HEADERS.items():
+    for name, value in errors.HEADERS.items():
         response.headers.setdefault(name, value)
+    if (span := g.get("span")) is not None:
+        span.set_attribute("http.response.status_code", response.status_code)
+        if response.status_code >= 500:
+            traces.fails(span, str(response.status_code))
+    if request.endpoint == WEBHOOK and 400 <= response.status_code < 500:
+        metrics.count_webhooks([(metrics.REFUSED, g.began)])  # the inbox counts all others, whichever way they came
+    elif request.endpoint not in (WEBHOOK, *WITHOUT_MONGODB):  # probes and scrapes would outnumber the callers
+        metrics.count_http_request(response.status_code, time.perf_counter() - g.began)
     return response
 
 
 def _end(error: BaseException | None) -> None:
+    if "tracing" in g:
+        g.tracing.__exit__(None, None, None)
     DEADLINE.reset(g.deadline)
+    REQUEST.reset(g.logged)
 
 
 def alive() -> dict[str, str]:
@@ -232,21 +285,3 @@ def answer_to(app: Flask, outcome: Any) -> Response:
         except Exception as error:
             response = app.make_response(app.handle_user_exception(error))
         return app.process_response(response)
-
-
-def busy() -> bytes:
-    """Return the response that the server sends by itself when no thread comes free for the application."""
-    return _raw_problem(HTTPStatus.SERVICE_UNAVAILABLE, Unavailable.type, BUSY, {"Retry-After": "5"})
-
-
-def late() -> bytes:
-    """Return the response that the server sends by itself when a body did not arrive in time."""
-    return _raw_problem(HTTPStatus.REQUEST_TIMEOUT, "too-slow", errors.SLOW, {})
-
-
-def _raw_problem(status: HTTPStatus, type: str, detail: str, headers: dict[str, str]) -> bytes:
-    body = json.dumps(errors.problem_body(status, type, detail))
-    sent = {"Content-Type": "application/problem+json", "Content-Length": str(len(body)), **headers, **HEADERS}
-    sent |= {"X-Request-Id": uuid.uuid4().hex, "Connection": "close"}
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {sent[name]}" for name in sent)]
-    return "\r\n".join([*lines, "", body]).encode()

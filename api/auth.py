@@ -17,6 +17,8 @@ PUBLIC_ROUTES = {  # Stripe signs its requests; probes reveal nothing; the docs 
     *("webhooks.stripe_event", "health.alive", "health.ready"),
     *("docs.home", "docs.page", "docs.document"),
 }
+LOGIN_RATE = 1  # a second, from one address
+MANY = 10_000  # callers, more than which no limiter remembers: of those that kept their rate, nothing need be known
 View = TypeVar("View", bound=Callable[..., Any])
 SCOPES: dict[Callable[..., Any], Scope] = {}  # by view, for each view that requires a token
 
@@ -37,9 +39,9 @@ def scope_of(app: Flask, endpoint: str) -> Scope | None:
 
 
 def configure_auth(app: Flask, settings: Settings) -> None:
-    """Give `app` the tokens of the settings, and a limiter for their rate."""
+    """Give `app` the tokens of the settings, a limiter for their rate, and one for logins to the operator's page."""
     app.config["API_TOKENS"] = settings.api_tokens
-    app.extensions["rate"] = RateLimiter(settings.api_rate)
+    app.extensions["rate"], app.extensions["logins"] = RateLimiter(settings.api_rate), RateLimiter(LOGIN_RATE)
 
 
 def authenticate_request() -> None:
@@ -57,7 +59,7 @@ def authenticate_request() -> None:
     if wait:
         raise RateLimited(ceil(wait))
     scope = scope_of(current_app, request.endpoint)
-    if scope not in token.scopes:
+    if not token.may(scope):
         raise MissingScope(scope)
     g.token, g.scopes = token.name, token.scopes
 
@@ -73,7 +75,7 @@ class RateLimiter:
         self._gap = 1 / per_second if per_second else 0.0
         self._burst = 1.0 - self._gap  # s that a caller may be ahead of its rate: one second's requests
         self._clock = clock
-        self._next: dict[str, float] = {}  # per caller, the time at which its rate is kept again; one entry per token
+        self._next: dict[str, float] = {}  # per caller, the time at which its rate is kept again
         self._renew()
         in_every_child(self._renew)
 
@@ -86,6 +88,8 @@ class RateLimiter:
             return 0.0
         with self._counting:
             now = self._clock()
+            if len(self._next) >= MANY:
+                self._next = {name: kept for name, kept in self._next.items() if kept > now}
             even = max(self._next.get(name, now), now)
             early = even - now - self._burst
             if early > 1e-9:

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import uuid
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, current_app, g
@@ -18,8 +20,18 @@ from stripe_mongo_sync.webhooks.signature import BadSignature
 
 log = logging.getLogger("stripe_mongo_sync.api")
 
+BUSY = "Too many requests are waiting for a thread: repeat the call."
 SLOW = "The body did not come in time: send the request again."
-TYPES = "https://stripe-mongo-sync.invalid/problems/"  # identifiers, which no browser can open
+TYPES = errors.PROBLEMS
+
+
+HEADERS = {  # of every response: no cache stores it, and no browser guesses another content type
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class RequestError(Exception):
@@ -187,3 +199,21 @@ def _http(error: HTTPException) -> Response:
 def _unexpected(error: Exception) -> Response:
     log.exception("request %s", g.request_id)
     return problem(500, "error", "Something went wrong in this service: search its log for the X-Request-Id.")
+
+
+def busy() -> bytes:
+    """Return the response that the server sends by itself when no thread comes free for the application."""
+    return _raw_problem(HTTPStatus.SERVICE_UNAVAILABLE, errors.Unavailable.type, BUSY, {"Retry-After": "5"})
+
+
+def late() -> bytes:
+    """Return the response that the server sends by itself when a body did not arrive in time."""
+    return _raw_problem(HTTPStatus.REQUEST_TIMEOUT, "too-slow", SLOW, {})
+
+
+def _raw_problem(status: HTTPStatus, type: str, detail: str, headers: dict[str, str]) -> bytes:
+    body = json.dumps(problem_body(status, type, detail))
+    sent = {"Content-Type": "application/problem+json", "Content-Length": str(len(body)), **headers, **HEADERS}
+    sent |= {"X-Request-Id": uuid.uuid4().hex, "Connection": "close"}
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {sent[name]}" for name in sent)]
+    return "\r\n".join([*lines, "", body]).encode()

@@ -1,6 +1,6 @@
 """The descriptions of the operations that belong to no single type, by endpoint."""
 
-from stripe_mongo_sync.api import evidence, usage
+from stripe_mongo_sync.api import evidence, operator, usage
 from stripe_mongo_sync.api.components import (
     ACCESS,
     BODY,
@@ -16,6 +16,7 @@ from stripe_mongo_sync.api.components import (
     ref,
 )
 from stripe_mongo_sync.api.schemas.documents import DOCUMENT_ID, EVENT_ID
+from stripe_mongo_sync.api.schemas.operator import DRY_RUN, HEALTH, LINKED, NULLABLE, OPERATION, PLAN, UNFINISHED
 from stripe_mongo_sync.api.schemas.requests import Schema
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.base.input import LONGEST_TEXT
@@ -36,56 +37,9 @@ _READY["properties"]["settings"] = {"type": "string"}
 _REASON: Schema = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
 
 
-def _operator_action(
-    verb: str, summary: str, given: Schema, needed: tuple[str, ...] = (), told: Schema | None = None
-) -> Schema:
-    """Return the operation by which an operator resolves one document."""
-    shape: Schema = {"type": "object", "properties": given, "required": list(needed), "additionalProperties": False}
-    return {
-        "operationId": f"{verb}_operation",
-        "summary": summary,
-        "tags": ["operator"],
-        "requestBody": {"required": bool(needed), **in_json(shape)},
-        "answers": {"200": answer("The document after the action.", told or UNFINISHED)},
-        "problems": [*BODY, "invalid", "not-found", "not-possible", "cannot-look"],
-    }
-
-
-_NULLABLE = {"type": ["string", "null"]}
-UNFINISHED: Schema = {
-    "type": "object",
-    "properties": {
-        **{name: {"type": "string"} for name in ("kind", "id", "status")},
-        **dict.fromkeys(("stripe_id", "verb", "since", "due", "due_reason", "error", "review"), _NULLABLE),
-        "attempts": {"type": ["integer", "null"]},
-        "orphans": {"type": "array", "items": {"type": "string"}},
-    },
-    "required": ["kind", "id", "status", "stripe_id", "orphans", "error", "review"],
-}
-LINKED: Schema = {
-    **UNFINISHED,
-    "properties": {
-        **UNFINISHED["properties"],
-        "differs": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "The fields of the object that differ from the staged ones.",
-        },
-        "removed": {**_NULLABLE, "description": "The id of the adopted document that had the object, and was removed."},
-    },
-    "required": [*UNFINISHED["required"], "differs", "removed"],
-}
-HEALTH: Schema = {
-    "type": "object",
-    "properties": {
-        **{name: {"type": "array", "items": {"type": "string"}} for name in ("problems", "warnings")},
-        "exit_code": {"enum": [0, 1], "description": "0 is healthy, 1 needs an operator."},
-    },
-    "required": ["problems", "warnings", "exit_code"],
-}
 PORTAL_VISIT: Schema = {
     "type": "object",
-    "properties": {"return_url": {**_NULLABLE, "pattern": f"^{WEB_ADDRESS.pattern}$", "maxLength": LONGEST_TEXT}},
+    "properties": {"return_url": {**NULLABLE, "pattern": f"^{WEB_ADDRESS.pattern}$", "maxLength": LONGEST_TEXT}},
     "additionalProperties": False,
 }
 PORTAL_SESSION: Schema = {
@@ -101,8 +55,8 @@ _LINE: Schema = {
         **{name: {"type": "string"} for name in ("balance_transaction", "type", "currency")},
         **dict.fromkeys(("amount", "fee", "net"), _MINOR),
         "created": {"type": "integer", "description": "In seconds, as Stripe tells it."},
-        **dict.fromkeys(("reporting_category", "source", "payment_intent", "order", "username"), _NULLABLE),
-        "problem": {**_NULLABLE, "description": "What does not add up."},
+        **dict.fromkeys(("reporting_category", "source", "payment_intent", "order", "username"), NULLABLE),
+        "problem": {**NULLABLE, "description": "What does not add up."},
     },
 }
 _LINE["required"] = [*_LINE["properties"]]
@@ -125,6 +79,22 @@ PAYOUT_REPORT: Schema = {
 PAYOUT_REPORT["required"] = [*PAYOUT_REPORT["properties"]]
 
 
+def _operator_action(
+    verb: str, summary: str, given: Schema, needed: tuple[str, ...] = (), told: Schema | None = None
+) -> Schema:
+    """Return the operation by which an operator resolves one document."""
+    given = {**given, "dry_run": DRY_RUN}
+    shape: Schema = {"type": "object", "properties": given, "required": list(needed), "additionalProperties": False}
+    return {
+        "operationId": f"{verb}_operation",
+        "summary": summary,
+        "tags": ["operator"],
+        "requestBody": {"required": bool(needed), **in_json(shape)},
+        "answers": {"200": answer("The document after the action, or a plan.", {"anyOf": [told or UNFINISHED, PLAN]})},
+        "problems": [*BODY, "invalid", "not-found", "not-possible", "cannot-look"],
+    }
+
+
 def _report_answer() -> Schema:
     told = answer("The report.", PAYOUT_REPORT)
     return {**told, "content": {**told["content"], "text/csv": {"schema": {"type": "string"}}}}
@@ -133,6 +103,7 @@ def _report_answer() -> Schema:
 UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
     **usage.OPERATIONS,
     **evidence.operations(),
+    **operator.OPERATIONS,
     "mirrored.list": {
         "operationId": "list_mirrored",
         "summary": "List the documents of one mirrored type, newest first",
@@ -218,6 +189,15 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
         ],
         "answers": {"200": answer("A page, sorted by kind and id, with events last.", page_of(UNFINISHED))},
         "problems": ["invalid"],
+    },
+    "operator.show": {
+        "operationId": "show_operation",
+        "summary": "Show what was staged, what Stripe has, and what each remedy would do, as `operations show --json`",
+        "description": "It takes every id that the list shows, and reads Stripe. A token without `read` sees of values "
+        "only ids, amounts and states.",
+        "tags": ["operator"],
+        "answers": {"200": answer("Everything that decides about it.", OPERATION)},
+        "problems": ["invalid", "not-found", "cannot-look"],
     },
     "quotes.pdf": QUOTE_PDF,
     "operator.payout_report": {

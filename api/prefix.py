@@ -41,6 +41,12 @@ class Mounts:
         return self.host(environ, start_response)
 
 
+def is_unwrapped(host: Flask) -> bool:
+    """Return whether nothing but what `mount` put there is between a request and this application."""
+    layer = vars(host).get("wsgi_app", own := MethodType(type(host).wsgi_app, host))
+    return bool(layer == own or (isinstance(layer, Mounts) and layer.host == own))
+
+
 def mount(host: Flask, ours: dict[str, Flask]) -> None:
     """Mount these applications by their prefixes, directly around `host` and below the middleware that wraps it.
 

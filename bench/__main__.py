@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 
-from stripe_mongo_sync.bench import backfill, backlog, create, lists, peers, reconcile, webhooks
+from stripe_mongo_sync.bench import backfill, backlog, create, lists, operator_page, peers, reconcile, scaling, webhooks
 
 BENCHMARKS: dict[str, Callable[..., Iterator[str]]] = {
     "webhooks": webhooks.run,
@@ -11,8 +11,10 @@ BENCHMARKS: dict[str, Callable[..., Iterator[str]]] = {
     "create": create.run,
     "reconcile": reconcile.run,
     "lists": lists.run,
+    "ops": operator_page.run,
     "backfill": backfill.run,
     "backlog": backlog.run,
+    "scaling": scaling.run,
 }
 LOAD = ("rounds", "events", "connections")
 OPTIONS = {
@@ -20,7 +22,9 @@ OPTIONS = {
     "peers": LOAD,
     "reconcile": ("documents",),
     "lists": ("documents",),
+    "ops": ("documents",),
     "backfill": ("documents",),
+    "scaling": ("documents",),
 }
 
 
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--documents",
         type=int,
         metavar="N",
-        help="the number of documents when reconcile, the lists or the backfill are measured",
+        help="the number of documents when reconcile, lists, the operator's page, backfill or scaling are measured",
     )
     load = parser.add_argument_group("the load of webhooks and peers")
     load.add_argument("--rounds", type=int, metavar="N", help="rounds whose median is printed")

@@ -20,6 +20,7 @@ from pymongo import WriteConcern
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api import create_app
+from stripe_mongo_sync.bench.copies import HEX, NUMBER, copy_rows
 from stripe_mongo_sync.bench.load import fire, request
 from stripe_mongo_sync.bench.measure import baseline, conditions, cpu_seconds, peak_memory, percentile, table
 from stripe_mongo_sync.bench.plans import HEAD, Plan, Plans
@@ -74,44 +75,21 @@ def run(*, quick: bool, documents: int | None = None) -> Iterator[str]:
 
 
 def fill(service: Shop, documents: int) -> None:
-    """Let the server create this many active customers from the template: a client would take minutes."""
-    database, model = service.stack.database, service.template.document
-    number = {"$toString": {"$add": [{"$multiply": ["$thousand", 1000]}, "$one"]}}
-    id = {"$concat": ["665", {"$substrBytes": ["0" * 21, 0, {"$subtract": [21, {"$strLenBytes": number}]}]}, number]}
+    """Let the server create this many active customers from the template."""
+    model = service.template.document
     before, after = model["creation_key"].split(str(model["_id"]))
-    name = {"$concat": ["$id", "@here.com"]}
+    name, stripe_id = {"$concat": [HEX, "@here.com"]}, {"$concat": ["cus_", HEX]}
     own = {
-        "_id": {"$toObjectId": "$id"},
-        "stripe_id": {"$concat": ["cus_", "$id"]},
-        "stripe.id": {"$concat": ["cus_", "$id"]},
-        "creation_key": {"$concat": [before, "$id", after]},
-        "request.key": "$id",
+        "_id": {"$toObjectId": HEX},
+        "stripe_id": stripe_id,
+        "stripe.id": stripe_id,
+        "creation_key": {"$concat": [before, HEX, after]},
+        "request.key": HEX,
         "username": name,
         "username_key": name,
-        "created_at": {"$subtract": ["$created_at", {"$multiply": [INTERVAL, {"$toInt": number}]}]},
+        "created_at": {"$subtract": ["$created_at", {"$multiply": [INTERVAL, NUMBER]}]},
     }
-    database.bench_template.insert_one(model)
-    database.bench_template.aggregate(
-        [
-            {"$set": {"thousand": {"$range": [0, -(-documents // 1000)]}}},
-            {"$unwind": "$thousand"},
-            {"$set": {"one": {"$range": [0, 1000]}}},
-            {"$unwind": "$one"},
-            {"$limit": documents},
-            {"$set": {"id": id}},
-            {"$set": own},
-            {"$unset": ["id", "thousand", "one"]},
-            {"$out": "bench_customers"},
-        ]
-    )
-    database.command("createIndexes", "bench_customers", indexes=list(_indexes(service)))  # in one pass
-    database.bench_customers.rename("customers", dropTarget=True)
-
-
-def _indexes(service: Shop) -> Iterator[Json]:
-    for name, index in service.stack.database.customers.index_information().items():
-        if name != "_id_":
-            yield {**index, "name": name, "key": dict(index["key"])}
+    copy_rows(service.stack.database, "customers", model, documents, own)
 
 
 def _runs(service: Shop, overdue: int, rounds: int) -> str:

@@ -129,6 +129,7 @@ class Customer(SyncedDocument):
             unique=True,
             partialFilterExpression={"is_current": True, "username_key": A_STRING},
         ),
+        IndexModel("email", partialFilterExpression={"email": A_STRING}),  # an operator's search
         # Each creation of a customer queries this. With `_id`, `unique` forbids nothing, but a start then requires it.
         IndexModel("access_until", partialFilterExpression={"access_until": A_DATE}),
         IndexModel("made_for", partialFilterExpression={"made_for": A_STRING}),

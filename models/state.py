@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import NoneType
 from typing import Any, ClassVar
@@ -24,6 +24,7 @@ STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
 CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: the last complete read of Stripe's events
 CIRCUIT_BREAKER = "circuit_breaker"  # {"cap"}: the circuit breaker is open until an operator resets it
 HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen", "missed": events without a webhook} of the last reconcile
+# and, after one with exit code 2, {"succeeded_at": when a reconcile last looked at everything, in seconds}
 OWNERS = "owners"  # {"walks"}: how far an older version's comparison has read the lists under each owner
 COMPARISON = "comparison"  # the same of a full comparison that was killed, and, by kind, what its lists showed
 BACKFILL = "backfill"  # what the names of its cursors begin with: see sync/runs/walk.py
@@ -35,6 +36,7 @@ MIGRATIONS = (
 SCHEMA = "schema"  # {"number", "of", "whole": [ids of collections], "indexes": how many}: see sync/database/schema.py
 ALIKE = "alike"  # {"ids"}: of customers whose username looks like another's, from before that was refused
 ACCESS = "access"  # {"began"}: what customers had when a hook first listened to access is stored
+PROCESSES = "processes"  # {"live": {id: {"program", "host", "pid", "settings", "at"}}}: see sync/presence.py
 ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which Stripe never shows again
 NUMBER, OR_NONE = (int, float), (dict, NoneType)
 SHAPES: dict[str, dict[str, tuple[type, ...]]] = {  # the types of what is read of each value
@@ -49,6 +51,7 @@ SHAPES: dict[str, dict[str, tuple[type, ...]]] = {  # the types of what is read 
     MIGRATIONS: {"done": (list,), "place": OR_NONE},
     SCHEMA: {"of": (str,), "whole": (list,), "indexes": (int,)},
     ALIKE: {"ids": (list,)},
+    PROCESSES: {"live": (dict,)},
 }
 IN_PARTS = (SCHEMA, MIGRATIONS, ALIKE)  # each part is read by itself: without one, what it would spare is done again
 REMEDY = {  # what to do where nothing but this row knows
@@ -100,6 +103,23 @@ class State(OwnRows):
         """Append an entry to a list of such a value."""
         change = {"$push": {f"value.{field}": entry}, "$currentDate": {"at": True}}
         cls._at_once().update_one({"_id": name}, change, upsert=True)
+
+    @classmethod
+    def renew_entry(cls, name: str, field: str, id: str, entry: dict[str, Any], kept: timedelta) -> None:
+        """Set an entry of such a value with MongoDB's time, and remove those that are older than `kept`.
+
+        Of two concurrent inserts of the value MongoDB refuses one, which then is a change.
+        """
+        old = {"$cond": [{"$eq": [{"$type": f"$value.{field}"}, "object"]}, f"$value.{field}", {}]}
+        young = {"$filter": {"input": {"$objectToArray": old}, "cond": {"$gt": ["$$this.v.at", from_now(-kept)]}}}
+        renewed = {id: {"$mergeObjects": [literal(entry), {"at": from_now()}]}}
+        entries = {"$mergeObjects": [{"$arrayToObject": young}, renewed]}
+        change = [{"$set": {f"value.{field}": entries, "at": from_now()}}]
+        made = partial(cls._at_once().update_one, {"_id": name}, change, upsert=True)
+        try:
+            made()
+        except DuplicateKeyError:
+            made()
 
     @classmethod
     def _at_once(cls) -> Any:
@@ -223,3 +243,13 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _texts(inner)
+
+
+def last_success(heartbeat: dict[str, Any] | None) -> float | None:
+    """Return when a reconcile last looked at everything, in seconds; None if none did."""
+    if heartbeat is None:
+        return None
+    if heartbeat["exit_code"] != 2:
+        return float(heartbeat["at"].timestamp())
+    before = heartbeat.get("succeeded_at")
+    return float(before) if isinstance(before, NUMBER) else None

@@ -16,10 +16,12 @@ from stripe_mongo_sync.models.rows import database
 from stripe_mongo_sync.models.rows.database import OURS as ALIAS
 from stripe_mongo_sync.models.state import State
 from stripe_mongo_sync.sync.database.in_force import OURS, deviations
+from stripe_mongo_sync.sync.database.outage import outage
 from stripe_mongo_sync.sync.database.schema import Found, look, prepare
 from stripe_mongo_sync.sync.errors import AlreadyConnected, BadSettings, NotConnected, SyncError, Unavailable
 from stripe_mongo_sync.sync.handmade import objections_to_settings
 from stripe_mongo_sync.sync.logs import redact
+from stripe_mongo_sync.sync.presence import Presence
 from stripe_mongo_sync.sync.process.fork import in_every_child, renew_in_child
 from stripe_mongo_sync.sync.process.mongodb_address import objections, read_address
 from stripe_mongo_sync.sync.settings import Settings, objections_to_prefix
@@ -62,6 +64,7 @@ class Connection:
 
 
 _connection: Connection | None = None
+_presence: Presence | None = None  # while there is a connection
 _failure: str | None = None  # why the last attempt to connect failed
 _connecting = threading.Lock()
 
@@ -74,7 +77,7 @@ def connect(
     first: Callable[[Settings], None],
 ) -> Connection:
     """Connect as `sync.connect` promises. Unless this process is connected, call `first` before MongoDB is opened."""
-    global _connection, _failure
+    global _connection, _failure, _presence
     refuse_wrong(settings, http_client, listeners)
     if _connection is not None:
         return _unchanged(_connection, settings, http_client, listeners)
@@ -85,12 +88,14 @@ def connect(
         if _connection is not None:
             return _unchanged(_connection, settings, http_client, listeners)
         try:
-            with _our_errors_only():
+            with _our_errors_only(settings.mongodb_uri):
                 installation = _opened(settings, listeners)
         except SyncError as error:
             _failure = str(error)
             raise
         _connection, _failure = Connection(settings, installation, http_client, listeners), None
+        _presence = Presence(settings, installation)
+        _presence.begin()
         return _connection
 
 
@@ -119,17 +124,17 @@ def refuse_wrong(settings: Any, http_client: Any, listeners: Any) -> None:
 
 
 @contextmanager
-def _our_errors_only() -> Iterator[None]:
+def _our_errors_only(address: str | None = None) -> Iterator[None]:
     """Raise a SyncError in place of any error of MongoDB, its driver, stripe-python or this machine.
 
-    Other errors may quote an address or a row, so only the messages of MongoDB's errors are passed on, redacted.
+    The messages of those are not passed on, because they may quote an address or a row.
     """
     try:
         yield
     except SyncError:
         raise
     except PyMongoError as error:
-        raise Unavailable(f"MongoDB cannot be reached or prepared: {redact(str(error))}") from error
+        raise Unavailable(outage(error, address)) from error
     except Exception as error:
         raise SyncError(f"This process cannot connect: {type(error).__qualname__}.") from error
 
@@ -155,7 +160,8 @@ def reach() -> Settings:
     if _connection is not None:
         return _connection.settings
     settings = Settings.from_environment()
-    open_database(settings)
+    with _our_errors_only(settings.mongodb_uri):
+        open_database(settings)
     return settings
 
 
@@ -169,6 +175,8 @@ def current() -> Connection:
     renew_in_child()
     if _connection is None:
         raise NotConnected(f"This process is not connected, as connecting failed: {_failure}" if _failure else None)
+    if _presence is not None:
+        _presence.begin()  # in a child that was forked; here it has begun
     return _connection
 
 
@@ -179,10 +187,12 @@ def disconnect() -> None:
 
         disconnect()
     """
-    global _connection, _failure
+    global _connection, _failure, _presence
     with _connecting:
+        if _presence is not None:
+            _presence.end()
         database.close_database()
-        _connection = _failure = None
+        _connection = _failure = _presence = None
 
 
 def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = ()) -> Found:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from stripe_mongo_sync.models.base.lifecycle import StagedDocument
 
+PROBLEMS = "https://stripe-mongo-sync.invalid/problems/"  # with a `type`, an identifier, which no browser can open
+
 
 class SyncError(Exception):
     says: ClassVar[str] = "Something went wrong."
@@ -41,6 +43,11 @@ class CannotReadStripe(SyncError):
     says = "Stripe could not be read, so nothing was decided."
     type = "cannot-look"
     advice: str | None = None  # what an operator can do about it, if that is known
+
+    @property
+    def advised(self) -> str:
+        """The message, with what an operator can do about it."""
+        return f"{self}. To do: {self.advice}." if self.advice else str(self)
 
 
 class WrongAccount(CannotReadStripe):

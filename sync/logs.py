@@ -2,13 +2,19 @@
 
 Messages of MongoDB's, Python's and libraries' exceptions quote values, so a traceback shows the place and the type
 only. Our own messages name ids, states and fields; a text in them that looks like a secret or an address is removed. A
-record is one line, whatever a path, an id or a foreign message contains: no caller can forge a line of the log.
+record is one line, whatever a path, an id or a foreign message contains: no caller can forge a line of the log. With
+`LOG_FORMAT=json`, that line is a JSON object.
 """
 
+import json
 import logging
 import re
 import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from traceback import StackSummary, extract_tb
+
+from stripe_mongo_sync.sync.visible import one_line as one_line
 
 log = logging.getLogger("stripe_mongo_sync")  # all of `sync` logs here
 
@@ -21,8 +27,11 @@ LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = (  # each repetition is boun
     (re.compile(r"\b(dup key: ).*", re.DOTALL), r"\1…"),  # MongoDB quotes the value that is taken
     (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"), "…@…"),
 )
-# Characters that Unicode calls printable, but that are invisible: fillers, blanks, joiners, variation selectors.
-UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+NAMED = {  # ids that a message may name: of a document, and of an event
+    "document": re.compile(r"\b[0-9a-f]{24}\b"),
+    "event": re.compile(r"\bevt_[A-Za-z0-9_]{1,250}"),
+}
+REQUEST: ContextVar[str | None] = ContextVar("REQUEST", default=None)  # the id of the request of the API, as its header
 OTHERS = ("stripe", "pymongo", "urllib3")  # at INFO or DEBUG they log request bodies, documents and addresses
 
 
@@ -31,13 +40,6 @@ def redact(text: str) -> str:
     for pattern, instead in LEFT_OUT:
         text = pattern.sub(instead, text)
     return text
-
-
-def one_line(text: str) -> str:
-    """Return `text` with every invisible character escaped, such as line ends and terminal commands."""
-    if not text.isprintable():
-        text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-    return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def trace(error: BaseException) -> str:
@@ -66,11 +68,28 @@ for name in NAMES:  # on the loggers, because an application that embeds us has 
     logging.getLogger(name).addFilter(REDACTION)
 
 
-def log_to_stderr(form: str = "%(asctime)s %(levelname)s %(message)s") -> None:
+class AsJson(logging.Formatter):
+    """Formats a record as one JSON object in ASCII: when, how grave, of whom, what, and the ids that it is about."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line. It redacts by itself: gunicorn's master writes records that passed no filter of ours."""
+        message = one_line(redact(record.getMessage()))
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        told = {"time": at, "level": record.levelname, "logger": record.name, "process": record.process}
+        told |= {"message": message, "request": REQUEST.get()}
+        told |= {name: found[0] if (found := shape.search(message)) else None for name, shape in NAMED.items()}
+        error = record.exc_info[1] if record.exc_info else None
+        told["trace"] = record.exc_text if error is None else redact(trace(error))
+        return json.dumps({name: value for name, value in told.items() if value is not None})
+
+
+def log_to_stderr(form: str = "%(asctime)s %(levelname)s %(message)s", *, as_json: bool = False) -> None:
     """Log to stderr: our own records from INFO on, those of other libraries from WARNING on."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=form)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(AsJson() if as_json else logging.Formatter(form))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for name in OTHERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("", "gunicorn.error", "gunicorn.access"):
-        for handler in logging.getLogger(name).handlers:
-            handler.addFilter(REDACTION)
+        for each in logging.getLogger(name).handlers:
+            each.addFilter(REDACTION)

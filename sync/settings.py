@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from stripe_mongo_sync import models
 from stripe_mongo_sync.sync.errors import BadSettings
-from stripe_mongo_sync.sync.logs import one_line
 from stripe_mongo_sync.sync.process.environment import FILE, Given, is_quoted, looks_like, read_environment
 from stripe_mongo_sync.sync.process.mongodb_address import is_local, objections
 from stripe_mongo_sync.sync.process.strength import is_placeholder, weak_signing
 from stripe_mongo_sync.sync.tokens import BadToken, Token, ambiguous, parse, weak
+from stripe_mongo_sync.sync.visible import one_line
 
 SECRET_KEY = re.compile(r"(sk|rk)_(test|live)_\w+", re.ASCII)
 SIGNING = re.compile(r"whsec_\w+", re.ASCII)
@@ -44,6 +44,7 @@ class Settings:
     hooks: tuple[str, ...] = ()
     collection_prefix: str = ""  # the names of all our collections begin with it
     ca_bundle: str | None = None  # a file of certificates to trust at Stripe, instead of stripe-python's
+    log_json: bool = field(default=False, compare=False)  # the log of a process; asked once more, before these are read
     warnings: tuple[str, ...] = field(default=(), compare=False)  # `doctor` reports them
 
     @property
@@ -85,6 +86,7 @@ class Settings:
             ca_bundle=read.first("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"),
             collection_prefix=read.prefix("COLLECTION_PREFIX"),
             hooks=read.list("HOOKS", MODULE, MODULES, required=False),
+            log_json=read.choice("LOG_FORMAT", {"json": True, "text": False}, "text"),
         )
         base = settings.stripe_api_base or "https:"
         if settings.livemode and urlsplit(base).scheme != "https" and not is_local(urlsplit(base).hostname or ""):

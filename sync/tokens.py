@@ -26,7 +26,8 @@ class Scope(StrEnum):
 
     READ = "read"  # see documents
     WRITE = "write"  # create, change and delete them
-    OPERATE = "operate"  # read the status, and use the operator's commands
+    OPERATE = "operate"  # read the status and the metrics, and use the operator's commands
+    METRICS = "metrics"  # read the metrics
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Token:
     name: str
     scopes: frozenset[Scope]
     digest: bytes = field(repr=False)
+
+    def may(self, scope: Scope | None) -> bool:
+        """Return whether it may do what requires a scope: by itself, or because who may operate may see the metrics."""
+        return scope in self.scopes or (scope is Scope.METRICS and Scope.OPERATE in self.scopes)
 
 
 class BadToken(ValueError):

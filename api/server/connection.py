@@ -77,7 +77,7 @@ class Connection(TConn):
         self.drained = 0
         self.kind = Kind.PROBE
         self.stays = False  # whether it stays open after this response
-        self.since = 0.0  # when it began to wait for a thread
+        self.since = 0.0  # when its request was whole, and began to wait for a thread
         self.place: Place | None = None
         self.polled = 0  # the event that the poller watches it for
         self.on: Callable[[Connection], None]  # what is done then

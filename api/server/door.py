@@ -17,10 +17,10 @@ from gunicorn.http.wsgi import SERVER
 from gunicorn.util import http_date
 
 from stripe_mongo_sync.api.app import answer_to
+from stripe_mongo_sync.api.prefix import is_unwrapped
 from stripe_mongo_sync.sync.engine.admission import asks
 from stripe_mongo_sync.sync.inbox.arrival import Arrival, Malformed, arrive
-from stripe_mongo_sync.sync.inbox.committer import COMMITTER, Waiting
-from stripe_mongo_sync.sync.inbox.inbox import receive_alone
+from stripe_mongo_sync.sync.inbox.committer import COMMITTER, Waiting, receive_alone
 from stripe_mongo_sync.webhooks.signature import BadSignature, verify
 
 BEGINNING = b"POST /webhooks/stripe HTTP/1.1\r\n"
@@ -39,6 +39,7 @@ SETTINGS = (
     *("accesslog", "statsd_host", "logger_class", "pre_request", "post_request", "header_map"),
     *("limit_request_line", "limit_request_fields", "limit_request_field_size", "secure_scheme_headers"),
 )
+OURS = {"logger_class": "stripe_mongo_sync.api.server.logger.Logger"}  # values that change nothing of that
 MINE = "door"  # the extension of an application that nobody wraps and changes
 
 
@@ -56,8 +57,8 @@ def door_of(app: Any, cfg: Config) -> "Door | None":
 
     So they do for an application that was wrapped, and with settings of gunicorn that this file does not apply.
     """
-    usual = isinstance(app, Flask) and MINE in app.extensions and "wsgi_app" not in vars(app)
-    plain = all(cfg.settings[name].get() == cfg.settings[name].default for name in SETTINGS)
+    usual = isinstance(app, Flask) and MINE in app.extensions and is_unwrapped(app)
+    plain = all(cfg.settings[name].get() in (cfg.settings[name].default, OURS.get(name, ...)) for name in SETTINGS)
     return Door(app) if usual and plain else None
 
 

@@ -49,6 +49,7 @@ class Worker(Poller):
         self.woken = False
         self.keeps = bool(self.cfg.keepalive)  # read once: gunicorn looks each of its settings up in a table of all
         self.busy: Callable[[], bytes] = bytes
+        self.count_busy: Callable[..., None] = lambda **told: None
         self.late: Callable[[], bytes] = bytes
         self.bodies.late = lambda connection: self._answer(connection, self.late())
         self.taken = Place(TAKEN, lambda connection: self._answer(connection, self.busy()))
@@ -75,10 +76,12 @@ class Worker(Poller):
     def load_wsgi(self) -> None:
         """Load the application, its door, and the responses that are sent without it."""
         super().load_wsgi()
-        from stripe_mongo_sync.api.app import busy, late  # not before the fork
+        from stripe_mongo_sync.api.errors import busy, late  # not before the fork
         from stripe_mongo_sync.api.server.door import door_of
+        from stripe_mongo_sync.sync.metrics import count_busy
 
         self.busy, self.late, self.door = busy, late, door_of(self.wsgi, self.cfg)
+        self.count_busy = count_busy
         gc.freeze()  # what is loaded stays: the collector need not walk through it again and again
 
     # --- from the first byte to a thread ---
@@ -113,14 +116,13 @@ class Worker(Poller):
         """Give a request a thread of its kind, let it wait for one, or refuse it with 503."""
         self.leave(connection)
         self.unpoll(connection)
-        connection.kind, connection.work = kind, work
+        connection.kind, connection.work, connection.since = kind, work, time.monotonic()
         bulkhead = self.bulkheads[connection.kind]
         if bulkhead.takes():
             self._start(connection)
         elif bulkhead.is_stuck():
             self._refuse(connection)
         else:
-            connection.since = time.monotonic()
             bulkhead.waiting.append(connection)
 
     def _start(self, connection: Connection) -> None:
@@ -130,6 +132,7 @@ class Worker(Poller):
     def _refuse(self, connection: Connection) -> None:
         reason = f"{connection.kind.value} hold all their threads, and wait: more of them are answered 503"
         self.few.warn(connection.kind.name, reason)
+        self.count_busy(webhook=connection.kind is Kind.WEBHOOK, waited=time.monotonic() - connection.since)
         self.go(connection, partial(self._answer, answer=self.busy()))
 
     # --- an ordinary webhook ---

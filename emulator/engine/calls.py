@@ -8,18 +8,34 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-from stripe_mongo_sync.emulator.engine import expand, lists, scheduler
+from stripe_mongo_sync.emulator.engine import expand, lists, scheduler, thin
 from stripe_mongo_sync.emulator.engine.execution import Execution
 from stripe_mongo_sync.emulator.engine.resource import BY_PATH, ROUTES, Filter, Resource, Route
 from stripe_mongo_sync.emulator.protocol import errors
-from stripe_mongo_sync.emulator.protocol.fields import Fields, Flag, Many, Text, read
+from stripe_mongo_sync.emulator.protocol.fields import Fields, Flag, Many, OneOf, Text, read
 from stripe_mongo_sync.emulator.protocol.versions import read_as_of
 from stripe_mongo_sync.emulator.protocol.wire import API_VERSION, Json
+from stripe_mongo_sync.emulator.state.destinations import DESTINATION, shown
 from stripe_mongo_sync.emulator.state.events import PREFIX, EventLog
 from stripe_mongo_sync.emulator.state.webhooks import THIN
 
-Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "part", "end", "route", "notification"]
+Verb = Literal[
+    "create",
+    "list",
+    "get",
+    "update",
+    "delete",
+    "action",
+    "nested",
+    "part",
+    "end",
+    "route",
+    "notification",
+    "destinations",
+    "ping",
+]
 EXPAND: Fields = {"expand": Many(each=Text())}
+DESTINATIONS = "/v2/core/event_destinations"
 NOTIFICATIONS = "/v2/core/events/"  # thin events, with the `data` that their deliveries lack
 
 
@@ -37,6 +53,10 @@ EVENT = Resource(  # not in the table: events are read from the log, and no call
         "delivery_success": Filter(Flag(), lambda event, wanted: (event["pending_webhooks"] == 0) == wanted),
     },
 )
+
+
+EVENT_DESTINATION = Resource(kind="event_destination", path="", prefix="ed_")  # of the v2 API
+LISTED: Fields = {"include": Many(each=OneOf(values=("webhook_endpoint.url",))), "limit": Text(), "page": Text()}
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,11 @@ def route(method: str, path: str) -> Call:
     parts = path.removeprefix("/v1/").split("/") if path.startswith("/v1/") else []
     if path.startswith(NOTIFICATIONS) and method == "GET":
         return Call(EVENT, "notification", path.removeprefix(NOTIFICATIONS))
+    match method, path.removeprefix(DESTINATIONS).split("/") if path.startswith(DESTINATIONS) else None:
+        case "GET", [""]:
+            return Call(EVENT_DESTINATION, "destinations")
+        case "POST", ["", id, "ping"]:
+            return Call(EVENT_DESTINATION, "ping", id)
     for way in ROUTES:  # the word in invoices/create_preview is no id
         if way.ids(method, "/".join(parts)) == ():
             return _way(way, ())
@@ -120,6 +145,8 @@ def validate(call: Call, raw: Json, version: str = API_VERSION) -> Json:
                 raise errors.both("type", "types")
             expand.check(row.kind, params.get("expand"), "data.")
             return params
+        case "destinations":
+            return read(LISTED, raw)
         case "create":
             params = read_as_of(version, row.kind, {**EXPAND, **(row.create or {})}, raw)
             if row.check is not None:
@@ -150,6 +177,11 @@ def execute(call: Call, ctx: Execution, params: Json, log: EventLog, url: str) -
     match call.verb:
         case "notification":
             return _notification(ctx, call.id)
+        case "destinations":
+            listed = [shown(each, params.get("include", [])) for each in ctx.realm.all(DESTINATION)]
+            return {"data": listed, "next_page_url": None, "previous_page_url": None}
+        case "ping":
+            return _ping(ctx, call.id)
         case "list":
             return _list(row, ctx, params, paths, log, url)
         case "create":
@@ -181,6 +213,14 @@ def _notification(ctx: Execution, id: str) -> Json:
     if found is None:
         raise errors.no_such("event", id, "id")
     return dict(found)
+
+
+def _ping(ctx: Execution, id: str) -> Json:
+    if (destination := ctx.realm.find(DESTINATION, id)) is None:
+        raise errors.no_such("event destination", id, "id")
+    sent = thin.ping(destination, ctx.draw(24, "base62"), ctx.second)
+    ctx.announce(sent["type"], sent)
+    return sent
 
 
 def _get(row: Resource, ctx: Execution, id: str, log: EventLog) -> Json:

@@ -86,6 +86,9 @@ class Engine:
         return ctx
 
     def _announce(self, realm: Realm, type: str, object: Json, previous: Json | None, cause: Json | None) -> None:
+        if type == thin.PING:  # of the v2 API: no list of /v1/events has it
+            self.webhooks.send(realm, object["related_object"]["id"], object)
+            return
         shown = rendered(expand.without_includes(object), self.renderings)
         for row in self.events.record(realm, type, shown, previous, cause):
             self.webhooks.enqueue(realm, row, self.realm(realm.livemode))

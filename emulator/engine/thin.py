@@ -10,9 +10,16 @@ from datetime import UTC, datetime
 
 from stripe_mongo_sync.emulator.engine.resource import RESOURCES
 from stripe_mongo_sync.emulator.protocol.wire import Json
+from stripe_mongo_sync.emulator.state.destinations import DESTINATION
 from stripe_mongo_sync.emulator.state.webhooks import THIN
 
 LOST = "v2.core.health.event_generation_failure.resolved"
+PING = "v2.core.event_destination.ping"
+
+
+def moment(at: float) -> str:
+    """Return a time as the v2 API shows it."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def notification(event: Json, at: float) -> Json:
@@ -25,7 +32,7 @@ def notification(event: Json, at: float) -> Json:
         "object": THIN,
         "type": f"v1.{event['type']}",
         "livemode": event["livemode"],
-        "created": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "created": moment(at),
         "context": None,
         "reason": {"type": "request", "request": request} if request and request["id"] else None,
         **related,
@@ -37,6 +44,21 @@ def admission(event: Json, at: float) -> Json:
     impact = {"event_type": event["type"], "related_object": _related(event["data"]["object"])}
     admitted = {**notification(event, at), "type": LOST, "reason": None, "related_object": None}
     return {**admitted, "id": f"{admitted['id']}lost", "data": {"impact": impact, "resolved_at": admitted["created"]}}
+
+
+def ping(destination: Json, drawn: str, at: float) -> Json:
+    """Return the event with which Stripe tests a destination; it is about the destination itself."""
+    id, url = destination["id"], f"/v2/core/event_destinations/{destination['id']}"
+    return {
+        "id": f"evt_{'' if destination['livemode'] else 'test_'}65{drawn}",
+        "object": THIN,
+        "type": PING,
+        "livemode": destination["livemode"],
+        "created": moment(at),
+        "context": None,
+        "reason": None,
+        "related_object": {"id": id, "type": DESTINATION, "url": url},
+    }
 
 
 def _related(object: Json) -> Json | None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from stripe_mongo_sync.emulator.engine.engine import Engine
 from stripe_mongo_sync.emulator.engine.resource import RESOURCES
+from stripe_mongo_sync.emulator.engine.thin import moment
 from stripe_mongo_sync.emulator.objects import resources  # noqa: F401 - fills the table of types
 from stripe_mongo_sync.emulator.objects.account import DEFAULT
 from stripe_mongo_sync.emulator.people.actors import Actor
@@ -166,7 +167,7 @@ class Service(Trouble):
             known = next(alike, None)
             if thin:
                 id = known["id"] if known else "ed_test_" + self.engine.ids.draw(24, "base62")
-                made = destination(id, url, enabled_events or ["*"], livemode)
+                made = destination(id, url, enabled_events or ["*"], livemode, moment(self.clock.now()))
                 realm.put(DESTINATION, id, {"object": made, "deleted": False})
             else:
                 made = self.insert("webhook_endpoint", known, livemode=livemode, **wanted)

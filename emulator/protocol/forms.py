@@ -1,7 +1,8 @@
-"""Reads form bodies and query strings into nested values, as Stripe does (stripe-facts.md#requests-and-replies)."""
+"""Reads forms, query strings and the JSON of the v2 API into nested values (stripe-facts.md#requests-and-replies)."""
 
 from __future__ import annotations
 
+import json
 import re
 from io import BytesIO
 from typing import Any
@@ -39,10 +40,23 @@ def params_of(request: Request) -> Json:
         body = request.body.decode()
     except UnicodeDecodeError as error:
         raise Problem(400, "Invalid request: the body is not valid UTF-8.", stored=False) from error
+    if request.path.startswith("/v2/"):
+        return decode(request.query) | _json(body or "{}")
     if body and "json" in kind:
         message = "Invalid request (check that your POST content type is application/x-www-form-urlencoded)."
         raise Problem(400, message, stored=False)
     return decode(request.query) | decode(body)
+
+
+def _json(body: str) -> Json:
+    """Return the parameters of a body of the v2 API."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise Problem(400, "Invalid request: the body is not a JSON object.", stored=False)
+    return told
 
 
 def _parts(body: bytes, kind: str) -> Json:

@@ -10,9 +10,10 @@ DESTINATION = "v2.core.event_destination"
 NAMED = ("identity.verification_session.redacted", "issuing_authorization.request")
 
 
-def destination(id: str, url: str, enabled_events: list[str], livemode: bool) -> Json:
+def destination(id: str, url: str, enabled_events: list[str], livemode: bool, at: str) -> Json:
     """Return what `POST /v2/core/event_destinations` creates, with `url` at the top for the deliveries."""
     return {
+        **{"created": at, "updated": at, "name": "emulated", "description": "", "metadata": {}, "status_details": None},
         "id": id,
         "object": DESTINATION,
         "type": "webhook_endpoint",
@@ -24,6 +25,13 @@ def destination(id: str, url: str, enabled_events: list[str], livemode: bool) ->
         "livemode": livemode,
         "url": url,
     }
+
+
+def shown(destination: Json, include: list[str]) -> Json:
+    """Return a destination as a GET shows it: with its address only if that is asked for, and never with its secret."""
+    url = destination["url"] if "webhook_endpoint.url" in include else None
+    told = {name: value for name, value in destination.items() if name != "url"}
+    return {**told, "webhook_endpoint": {"signing_secret": None, "url": url}}
 
 
 def destinations(realm: Realm) -> list[Json]:

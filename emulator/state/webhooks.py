@@ -148,23 +148,27 @@ class Webhooks:
     def admit(self, realm: Realm, row: Json) -> None:
         """Report a lost event to the thin destinations. The delivery does not name its object; a GET does."""
         admission = self._admission(row["event"], self._clock.now())
-        realm.put(THIN, admission["id"], admission)
         for destination in filter(is_thin, destinations(realm)):
             if wants(destination, admission["type"]):
-                body = {name: value for name, value in admission.items() if name != "data"}
-                self._store.put(
-                    DUE,
-                    f"{admission['id']}:{destination['id']}:0",
-                    {
-                        "realm": [realm.account, realm.livemode],
-                        "endpoint": destination["id"],
-                        "event": admission["id"],
-                        "type": admission["type"],
-                        "body": json.dumps(body, indent=2),
-                        "attempts": 0,
-                        "at": self._clock.now(),
-                    },
-                )
+                self.send(realm, destination["id"], admission)
+
+    def send(self, realm: Realm, destination: str, event: Json) -> None:
+        """Queue an event of the v2 API for one destination, whatever types it wants. A GET shows also its `data`."""
+        realm.put(THIN, event["id"], event)
+        body = {name: value for name, value in event.items() if name != "data"}
+        self._store.put(
+            DUE,
+            f"{event['id']}:{destination}:0",
+            {
+                "realm": [realm.account, realm.livemode],
+                "endpoint": destination,
+                "event": event["id"],
+                "type": event["type"],
+                "body": json.dumps(body, indent=2),
+                "attempts": 0,
+                "at": self._clock.now(),
+            },
+        )
 
     def _happens(self, what: str, type: str) -> bool:
         left: int = getattr(self.disruption, what)

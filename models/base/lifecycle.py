@@ -23,6 +23,7 @@ from stripe_mongo_sync.models.base.facts import Facts, Status, facts_of
 from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices
 from stripe_mongo_sync.models.base.resource import register
 from stripe_mongo_sync.models.base.whose import NAMING, owners_after
+from stripe_mongo_sync.models.dry_run.run import require_meant
 from stripe_mongo_sync.models.lists.listed import Listed
 from stripe_mongo_sync.models.rows.claimable import Broken, claim_each, tell_log
 from stripe_mongo_sync.models.rows.clock import IDLE, LEASE, DueReason, due, from_now, leased, literal
@@ -188,6 +189,7 @@ class StagedDocument(NoticeOutbox, Birth, Listed):
         always = {name: {"$cond": [is_open, now, f"${name}"]} for name, now in due(DueReason.EDITED).items()}
         always |= {"revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
         changes = {**always, **{name: literal(value) for name, value in right.items()}}
+        require_meant()
         cls._get_collection().update_one({**where, "_id": id}, [{"$set": changes}])
 
     # --- transitions ---

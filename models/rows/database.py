@@ -162,6 +162,11 @@ def close_database() -> None:
             _close()
 
 
+def servers() -> list[tuple[str, int | None]]:
+    """Return host and port of each server of our database, as far as they are known; none when it was never opened."""
+    return sorted(database().client.topology_description.server_descriptions()) if _place is not None else []
+
+
 def prefix() -> str:
     """Return the prefix of our collections' names."""
     return _place.prefix if _place is not None else ""

@@ -64,8 +64,8 @@ class Names:
 
     @property
     def gone(self) -> set[str]:
-        """The paths of the fields that no upgraded row has."""
-        return {*self._old.values()}
+        """The paths of the fields that no upgraded row has; a collection had indexes over some that its rows lacked."""
+        return {*self._old.values(), *ROW}
 
     def path(self, new: str) -> str:
         """Return what the field with this path was called."""

@@ -12,6 +12,7 @@ import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import WriteConcernError
 
+from stripe_mongo_sync.models.dry_run.run import require_meant
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.models.rows.marked import Row, ours
@@ -102,6 +103,8 @@ def insert_many(model: type[OwnRows], rows: Sequence[RawBSONDocument], until: da
 
 
 def _command(command: dict[str, Any], *, writes: bool = False) -> dict[str, Any]:
+    if writes:
+        require_meant()
     there = database()
     concern = {"writeConcern": there.write_concern.document} if writes else {}
     told = there.command({**command, **concern}, codec_options=there.codec_options)

@@ -20,6 +20,7 @@ from pymongo import IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
 
+from stripe_mongo_sync.models.dry_run.run import dry_run
 from stripe_mongo_sync.models.rows.database import OURS, Document, OwnDocuments, database, prefix
 from stripe_mongo_sync.models.rows.formerly import UPGRADE, Names
 from stripe_mongo_sync.models.rows.indexes import GUARDED, expiry
@@ -165,7 +166,7 @@ class OwnRows(Document, metaclass=OwnDocuments):
         Raises Unguarded if it lacks one: none is built on a collection that exists.
         """
         rows = cls.own_rows()
-        if rows.name not in GUARDED.known:
+        if rows.name not in GUARDED.known and dry_run() is None:
             GUARDED.make(rows, cls.wanted(sure(GUARDED.keep)))
         return rows
 

@@ -1,42 +1,39 @@
 """`stripe-mongo-sync backfill`: copy an existing Stripe account into MongoDB."""
 
-import argparse
 import logging
 import sys
-from datetime import UTC, datetime
 
-from stripe_mongo_sync.sync.commands.cli import Commands, command, count, rate, say
-from stripe_mongo_sync.sync.commands.progress_bar import Progress
-from stripe_mongo_sync.sync.logs import log
+import click
+
+from stripe_mongo_sync.sync.commands.cli import Given, command, count, flag, moment, rate, say
 from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
 
 
-def add(commands: Commands) -> None:
-    """Describe the command line."""
-    one = command(commands, "backfill", "copy an existing Stripe account into MongoDB", run)
-    one.add_argument(
-        "types", nargs="*", metavar="TYPE", help="copy only these: customer, promotion-codes, …; by default all"
-    )
-    one.add_argument(
-        "--since", type=moment, metavar="DATE", help="copy only objects created since then (ISO 8601, UTC)"
-    )
-    one.add_argument("--rate", type=rate, default=RATE, metavar="N", help=f"at most N requests per second; {RATE:.0f}")
-    one.add_argument(
-        "--owner-reads",
-        type=count,
-        default=OWNER_READS,
-        metavar="N",
-        help=f"GETs of this run for lists that need an owner (cards, tax ids, …); {OWNER_READS:,}",
-    )
-    one.add_argument(
-        "--restart",
-        action="store_true",
-        help="start again from the beginning, even if the last backfill was not finished",
-    )
-
-
-def run(given: argparse.Namespace) -> int:
+@command(
+    "backfill",
+    "copy an existing Stripe account into MongoDB; a run that was stopped continues where it was",
+    examples=("backfill", "backfill customer --since 2026-01-01"),
+)
+@click.argument(
+    "types", nargs=-1, metavar="[TYPE]...", help="copy only these: customer, promotion-codes, ...; by default all"
+)
+@click.option("--since", type=moment, metavar="DATE", help="copy only objects created since then (ISO 8601, UTC)")
+@click.option(
+    "--rate", type=rate, default=f"{RATE:.0f}", show_default=True, metavar="N", help="at most N requests per second"
+)
+@click.option(
+    "--owner-reads",
+    type=count,
+    default=OWNER_READS,
+    show_default=True,
+    metavar="N",
+    help="GETs of this run for lists that need an owner (cards, tax ids, ...)",
+)
+@flag("--restart", "start again from the beginning, even if the last backfill was not finished")
+def main(given: Given) -> int:
     """Copy, and show the progress."""
+    from stripe_mongo_sync.sync.commands.progress_bar import Progress
+    from stripe_mongo_sync.sync.logs import log
     from stripe_mongo_sync.sync.runs.backfill import backfill
     from stripe_mongo_sync.sync.stripe.throttle import Throttle
 
@@ -45,8 +42,8 @@ def run(given: argparse.Namespace) -> int:
     try:
         with Progress(sys.stderr) as progress:
             whole = backfill(
-                given.types,
-                since=given.since,
+                list(given.types),
+                since=int(given.since.timestamp()) if given.since else None,
                 restart=given.restart,
                 owner_reads=given.owner_reads,
                 patience=patience,
@@ -61,12 +58,3 @@ def run(given: argparse.Namespace) -> int:
         f"{patience.requests:,} requests to Stripe",
     )
     return whole.exit_code
-
-
-def moment(text: str) -> int:
-    """Return the Unix time of an ISO date or time, which is UTC unless it names a zone."""
-    try:
-        told = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError("must be a date, like 2026-01-31, or a time, like 2026-01-31T12:00") from error
-    return int((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp())

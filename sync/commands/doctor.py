@@ -1,21 +1,26 @@
 """`stripe-mongo-sync doctor`: check everything that the service depends on, and say how to repair what is wrong."""
 
-import argparse
+import click
 
-from stripe_mongo_sync.sync.commands.cli import Commands, command, say
-
-
-def add(commands: Commands) -> None:
-    """Describe the command line."""
-    told = "check the key, the webhooks, the clocks and MongoDB, and say how to repair what is wrong"
-    doctor = command(commands, "doctor", told, run, reads=True)
-    doctor.add_argument("--url", help="the service's webhook address, if its path is not /webhooks/stripe")
+from stripe_mongo_sync.sync.commands.cli import Given, command, flag, say
 
 
-def run(given: argparse.Namespace) -> int:
+@command(
+    "doctor",
+    "check the key, the webhooks, the clocks and MongoDB, and say how to repair what is wrong",
+    reads=True,
+    examples=("doctor", "doctor --url https://shop.example/pay/webhooks", "doctor --ping"),
+)
+@click.option("--url", help="the service's webhook address, if its path is not /webhooks/stripe")
+@flag(
+    "--ping",
+    "let Stripe send a ping to each event destination that points here, and wait up to 10 s until it arrives: the "
+    "service stores it as an ignored event; without this option, doctor only reads",
+)
+def main(given: Given) -> int:
     """Check everything, and print the findings."""
     from stripe_mongo_sync.sync.operator.doctor import examine
 
-    found = examine(given.url)
+    found = examine(given.url, ping=given.ping)
     say(given, found.as_json(), *found.lines)
     return found.exit_code

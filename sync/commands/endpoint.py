@@ -1,31 +1,24 @@
 """`stripe-mongo-sync endpoint`: create, list, update, roll or delete the webhook endpoints at Stripe."""
 
-import argparse
 from typing import Any
 
-from stripe_mongo_sync.sync.commands.cli import Commands, command, group, say
+import click
+
+from stripe_mongo_sync.sync.commands.cli import Given, flag, group, say
 from stripe_mongo_sync.sync.process.screen import word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 
-
-def add(commands: Commands) -> None:
-    """Describe the command line."""
-    actions = group(commands, "endpoint", "create, list, update, roll or delete the webhook endpoints at Stripe")
-    made = command(actions, "create", "create an endpoint for all covered events, in our API version", create)
-    made.add_argument("url", help="https://<your host>/webhooks/stripe")
-    command(actions, "list", "list the webhook endpoints, and what is wrong with each", show_all, reads=True)
-    for name, help, run in (
-        ("update", "enable an endpoint, and make it send exactly the covered events", update),
-        ("roll", "begin to roll a secret: create a second endpoint for the same address", roll),
-    ):
-        one = command(actions, name, help, run)
-        one.add_argument("id", nargs="?", help="we_…; optional when only one endpoint points here")
-    old = command(actions, "delete", "delete an endpoint, which ends a roll", delete)
-    old.add_argument("id", help="we_…")
-    old.add_argument("--force", action="store_true", help="delete it even if no other endpoint can take over")
+main = group("endpoint", "create, list, update, roll or delete the webhook endpoints at Stripe")
+OPTIONAL = click.argument("id", required=False, help="we_...; optional when only one endpoint points here")
 
 
-def create(given: argparse.Namespace) -> int:
+@main.action(
+    "create",
+    "create an endpoint for all covered events, in our API version",
+    examples=("endpoint create https://shop.example/webhooks/stripe",),
+)
+@click.argument("url", help="https://<your host>/webhooks/stripe")
+def create(given: Given) -> int:
     """Create an endpoint, and show its secret."""
     from stripe_mongo_sync.sync.operator import endpoint
 
@@ -40,20 +33,26 @@ def create(given: argparse.Namespace) -> int:
     return 0
 
 
-def show_all(given: argparse.Namespace) -> int:
+@main.action("list", "list the webhook endpoints, and what is wrong with each", reads=True, examples=("endpoint list",))
+def show_all(given: Given) -> int:
     """List the endpoints."""
+    from stripe_mongo_sync.sync.commands.table import tell_list
     from stripe_mongo_sync.sync.operator import endpoint
 
     told = [each.shown() for each in endpoint.list_endpoints()]
-    say(
-        given,
-        told,
-        *(map(_line, told) if told else ["no webhook endpoint exists: create one with `endpoint create URL`"]),
-    )
+    heads = {"ID": "id", "STATUS": "status", "URL": "url"}
+    nothing = "no webhook endpoint exists: create one with `endpoint create URL`"
+    tell_list(given, told, heads=heads, note=_note, line=_line, nothing=nothing)
     return 0
 
 
-def update(given: argparse.Namespace) -> int:
+@main.action(
+    "update",
+    "enable an endpoint, and make it send exactly the covered events",
+    examples=("endpoint update", "endpoint update we_123"),
+)
+@OPTIONAL
+def update(given: Given) -> int:
     """Update an endpoint."""
     from stripe_mongo_sync.sync.operator import endpoint
 
@@ -62,7 +61,11 @@ def update(given: argparse.Namespace) -> int:
     return 0
 
 
-def roll(given: argparse.Namespace) -> int:
+@main.action(
+    "roll", "begin to roll a secret: create a second endpoint for the same address", examples=("endpoint roll",)
+)
+@OPTIONAL
+def roll(given: Given) -> int:
     """Begin to roll a secret, and show the new one."""
     from stripe_mongo_sync.sync.operator import endpoint
 
@@ -81,7 +84,10 @@ def roll(given: argparse.Namespace) -> int:
     return 0
 
 
-def delete(given: argparse.Namespace) -> int:
+@main.action("delete", "delete an endpoint, which ends a roll", examples=("endpoint delete we_123",))
+@click.argument("id", help="we_...")
+@flag("--force", "delete it even if no other endpoint can take over")
+def delete(given: Given) -> int:
     """Delete an endpoint."""
     from stripe_mongo_sync.sync.operator import endpoint
 
@@ -91,6 +97,11 @@ def delete(given: argparse.Namespace) -> int:
 
 
 def _line(one: dict[str, Any]) -> str:
+    id, status, url = (word(one[name]) for name in ("id", "status", "url"))
+    return f"{id} {status} {url}: {_note(one)}"
+
+
+def _note(one: dict[str, Any]) -> str:
     from stripe_mongo_sync.sync.stripe.answers import api_version
 
     told = [] if one["points_here"] else ["points elsewhere"]
@@ -100,5 +111,4 @@ def _line(one: dict[str, Any]) -> str:
     told += [f"{name} {', '.join(map(word, one[name]))}" for name in ("missing", "extra") if one[name]]
     if one["secret_configured"] is False:
         told.append("its secret is not in STRIPE_WEBHOOK_SECRET")
-    id, status, url = (word(one[name]) for name in ("id", "status", "url"))
-    return f"{id} {status} {url}: {'; '.join(told) or 'as it should be'}"
+    return "; ".join(told) or "as it should be"

@@ -1,18 +1,18 @@
 """`stripe-mongo-sync erase`: erase a customer's personal data, and keep what accounting needs."""
 
-import argparse
+import click
 
-from stripe_mongo_sync.sync.commands.cli import Commands, command, say
-
-
-def add(commands: Commands) -> None:
-    """Describe the command line."""
-    one = command(commands, "erase", "delete a customer at Stripe, and erase their personal data here", run)
-    one.add_argument("customer", help="the username, the document's id, or cus_…; a deleted customer, too")
-    one.add_argument("--dry-run", action="store_true", help="show what would be done, and write nothing")
+from stripe_mongo_sync.sync.commands.cli import Given, command, flag, say
 
 
-def run(given: argparse.Namespace) -> int:
+@command(
+    "erase",
+    "delete a customer at Stripe, and erase their personal data here",
+    examples=("erase user@here.com --dry-run", "erase cus_123"),
+)
+@click.argument("customer", help="the username, the document's id, or cus_...; a deleted customer, too")
+@flag("--dry-run", "show what would be done, and write nothing")
+def main(given: Given) -> int:
     """Erase one customer."""
     from stripe_mongo_sync.sync.personal.erase import erase
 

@@ -1,52 +1,58 @@
 """`stripe-mongo-sync hooks`: deliver notices to the hooks of the application, and replay or drop deliveries."""
 
-import argparse
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Commands, command, count, group, moment, say, seconds
-from stripe_mongo_sync.sync.errors import NotFound, NotPossible
-from stripe_mongo_sync.sync.logs import log
-from stripe_mongo_sync.sync.process.screen import quoted, word
+import click
+
+from stripe_mongo_sync.sync.commands.cli import (
+    DRY_RUN,
+    NEEDS_OPERATOR,
+    Given,
+    count,
+    group,
+    moment,
+    say,
+    seconds,
+    try_out,
+)
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
-if TYPE_CHECKING:
-    from stripe_mongo_sync.models import Delivery
+main = group("hooks", "deliver notices to hooks; list, replay or drop deliveries")
 
 
-def add(commands: Commands) -> None:
-    """Describe the command line."""
-    actions = group(commands, "hooks", "deliver notices to hooks; list, replay or drop deliveries")
-    running = command(actions, "run", "call the hooks that are due, once or at an interval", run)
-    running.add_argument("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
-    running.add_argument("--timeout", type=seconds, metavar="SECONDS", default=60.0, help="time limit of one call (60)")
-    running.add_argument(
-        "--attempts", type=count, metavar="N", default=15, help="attempts before a delivery is dead (15)"
-    )
-    running.add_argument(
-        "--backoff",
-        type=seconds,
-        metavar="SECONDS",
-        default=30.0,
-        help="wait after the first failure (30); it doubles with each",
-    )
-    command(actions, "list", "list the deliveries that are pending or dead", show, reads=True)
-    replaying = command(actions, "replay", "make a dead delivery due again, with all of its attempts", replay)
-    which = replaying.add_mutually_exclusive_group(required=True)
-    which.add_argument("id", nargs="?", help="the id of the delivery")
-    which.add_argument(
-        "--dead-since", type=moment, metavar="DATE", help="every delivery that died since then: 2026-11-23"
-    )
-    dropping = command(actions, "drop", "drop a dead delivery", drop)
-    dropping.add_argument("id", help="the id of the delivery")
-
-
-def run(given: argparse.Namespace) -> int:
+@main.action(
+    "run",
+    "call the hooks that are due, once or at an interval",
+    examples=("hooks run", "hooks run --every 5"),
+)
+@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM: 300, 5min")
+@click.option(
+    "--timeout", type=seconds, default="60", show_default=True, metavar="SECONDS", help="time limit of one call"
+)
+@click.option(
+    "--attempts",
+    type=count,
+    default=15,
+    show_default=True,
+    metavar="N",
+    help="attempts before a delivery is dead",
+)
+@click.option(
+    "--backoff",
+    type=seconds,
+    default="30",
+    show_default=True,
+    metavar="SECONDS",
+    help="wait after the first failure; it doubles with each",
+)
+def run(given: Given) -> int:
     """Call the hooks."""
     from pymongo.errors import PyMongoError
 
+    from stripe_mongo_sync.sync.database.outage import outage
+    from stripe_mongo_sync.sync.logs import log
     from stripe_mongo_sync.sync.notices.deliver import Limits, deliver
     from stripe_mongo_sync.sync.notices.hooks import HOOKS
 
@@ -64,7 +70,7 @@ def run(given: argparse.Namespace) -> int:
             if counts:  # a run that did nothing prints nothing
                 _tell(given, counts)
         except PyMongoError as error:  # it may answer in the next round
-            log.error("MongoDB does not answer: %s", type(error).__name__)
+            log.error("%s", outage(error))
         except Exception:
             log.exception("this run failed")
         with suppress(Stopped):
@@ -72,7 +78,7 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(given: argparse.Namespace, counts: Counter[str]) -> int:
+def _tell(given: Given, counts: Counter[str]) -> int:
     from stripe_mongo_sync.models import Delivery, DeliveryState
 
     code = NEEDS_OPERATOR if Delivery.objects(state=DeliveryState.DEAD).first() else 0
@@ -81,73 +87,53 @@ def _tell(given: argparse.Namespace, counts: Counter[str]) -> int:
     return code
 
 
-def show(given: argparse.Namespace) -> int:
+@main.action("list", "list the deliveries that are pending or dead", reads=True, examples=("hooks list --json",))
+def show(given: Given) -> int:
     """List the deliveries that are pending or dead."""
-    from stripe_mongo_sync.models import Delivery, DeliveryState
+    from stripe_mongo_sync.sync.commands.table import tell_list
+    from stripe_mongo_sync.sync.operator import deliveries
 
-    found = [_shown(row) for row in Delivery.objects(state__ne=DeliveryState.DONE).order_by("at")]
-    say(given, found, *(map(_line, found) if found else ["nothing is pending"]))
+    found = [deliveries.summary(row) for row in deliveries.search()]
+    heads = {"ID": "id", "STATE": "state", "AGE": "at"}
+    tell_list(
+        given, found, heads=heads, note=deliveries.note, line=deliveries.summary_line, nothing="nothing is pending"
+    )
     return 0
 
 
-def replay(given: argparse.Namespace) -> int:
+@main.action(
+    "replay",
+    "make a dead delivery due again, with all of its attempts",
+    one_of=("id", "dead_since"),
+    examples=("hooks replay --dead-since 2026-11-23",),
+)
+@click.argument("id", required=False, help="the id of the delivery")
+@click.option("--dead-since", type=moment, metavar="DATE", help="every delivery that died since then: 2026-11-23")
+@DRY_RUN
+def replay(given: Given) -> int:
     """Replay one delivery, or all that died since a date."""
-    from stripe_mongo_sync.models import Delivery, DeliveryState
+    from stripe_mongo_sync.sync.operator import deliveries
 
-    if given.id is not None:
-        rows = [_row(given.id)]
-    else:
-        rows = list(Delivery.objects(state=DeliveryState.DEAD, dead_at__gte=given.dead_since))
-    replayed = [_shown(again) for row in rows if (again := row.replay())]
-    if given.id is not None and not replayed:
-        raise NotPossible("The delivery has just changed: see it in `hooks list`, and try again.")
-    say(given, replayed, *(map(_line, replayed) if replayed else ["no delivery died since then"]))
+    one = given.id is not None
+    rows = [deliveries.delivery_of(given.id)] if one else deliveries.dead_since(given.dead_since)
+    again = map(deliveries.replay, rows) if one else deliveries.replay_all(rows)
+    if given.dry_run:
+        return try_out(given, lambda: [*again])
+    replayed = [*map(deliveries.summary, again)]
+    say(given, replayed, *(map(deliveries.summary_line, replayed) if replayed else ["no delivery died since then"]))
     return 0
 
 
-def drop(given: argparse.Namespace) -> int:
+@main.action("drop", "drop a dead delivery", examples=("hooks drop 65a1:2:customer.active:shop.hooks.welcome",))
+@click.argument("id", help="the id of the delivery")
+@DRY_RUN
+def drop(given: Given) -> int:
     """Drop a dead delivery."""
-    from stripe_mongo_sync.models import DeliveryState
+    from stripe_mongo_sync.sync.operator import deliveries
 
-    row = _row(given.id)
-    if row.state != DeliveryState.DEAD:
-        raise NotPossible(f"Delivery {row.id} is {row.state}, and only dead deliveries can be dropped.")
-    dropped = row.succeed(f"given up by an operator; {row.reason}", bare="given up by an operator")
-    if dropped is None:
-        raise NotPossible("The delivery has just changed: see it in `hooks list`, and try again.")
-    say(given, _shown(dropped), _line(_shown(dropped)))
+    row = deliveries.delivery_of(given.id)
+    if given.dry_run:
+        return try_out(given, lambda: deliveries.drop(row))
+    told = deliveries.summary(deliveries.drop(row))
+    say(given, told, deliveries.summary_line(told))
     return 0
-
-
-def _row(id: str) -> "Delivery":
-    from stripe_mongo_sync.models import Delivery
-
-    row: Delivery | None = Delivery.objects(id=id).first()
-    if row is None:
-        raise NotFound("There is no such delivery: see `hooks list`.")
-    return row
-
-
-def _shown(row: "Delivery") -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "hook": row.hook,
-        "notice": row.notice,
-        "name": row.name,
-        "at": row.occurred_at,
-        "occurred_at": row.occurred_at,
-        "state": row.state,
-        "attempts": row.attempts,
-        "due": row.due_at,
-        "due_reason": row.due_reason,
-        "dead_at": row.dead_at,
-        "replays": row.replays,
-        "error": row.reason,
-        "reason": row.reason,
-    }
-
-
-def _line(one: dict[str, Any]) -> str:
-    told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays") if one[name]]
-    told += [f"error {quoted(one['error'])}"] if one["error"] else []
-    return f"{word(one['id'])} {one['state']}: {', '.join(told) or 'due'}"

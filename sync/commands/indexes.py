@@ -1,10 +1,9 @@
 """`stripe-mongo-sync indexes`: build the indexes that are missing, before the service is started."""
 
-import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Commands, command, say
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Given, command, flag, say
 from stripe_mongo_sync.sync.process.screen import tell
 
 if TYPE_CHECKING:
@@ -12,14 +11,15 @@ if TYPE_CHECKING:
     from stripe_mongo_sync.sync.settings import Settings
 
 
-def add(commands: Commands) -> None:
-    """Describe the command line."""
-    told = "build the indexes that are missing, however long it takes; run it before a new version serves"
-    indexes = command(commands, "indexes", told, run, connects=False, reads=True)
-    indexes.add_argument("--dry-run", action="store_true", help="list what is missing, and build nothing")
-
-
-def run(given: argparse.Namespace) -> int:
+@command(
+    "indexes",
+    "build the indexes that are missing, however long it takes; run it before a new version serves",
+    connects=False,
+    reads=True,
+    examples=("indexes --dry-run", "indexes"),
+)
+@flag("--dry-run", "list what is missing, and build nothing")
+def main(given: Given) -> int:
     """Build the missing indexes; return 1 when one could not be built (or, with --dry-run, is missing)."""
     from stripe_mongo_sync.sync.connection import reach
 

@@ -1,21 +1,19 @@
 """`stripe-mongo-sync migrate`: rewrite what an older version stored, and bring the indexes up to it."""
 
-import argparse
 import sys
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Commands, command, say
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Given, command, say
 from stripe_mongo_sync.sync.commands.indexes import build_missing, lines
-from stripe_mongo_sync.sync.commands.progress_bar import Progress
 
 
-def add(commands: Commands) -> None:
-    """Describe the command line."""
-    told = "rewrite what an older version stored, and build the indexes that are missing; run it after an upgrade"
-    command(commands, "migrate", told, run)
-
-
-def run(given: argparse.Namespace) -> int:
+@command(
+    "migrate",
+    "rewrite what an older version stored, and build the indexes that are missing; run it after an upgrade",
+    examples=("migrate",),
+)
+def main(given: Given) -> int:
     """Migrate, beside a running service of this version; return 1 when an index could not be built."""
+    from stripe_mongo_sync.sync.commands.progress_bar import Progress
     from stripe_mongo_sync.sync.connection import current
     from stripe_mongo_sync.sync.database.indexes import drop_old
     from stripe_mongo_sync.sync.runs.migrations import migrate

@@ -1,6 +1,5 @@
 """`stripe-mongo-sync serve`: start gunicorn as this service needs it: with its own worker, time limits and checks."""
 
-import argparse
 import os
 import runpy
 import sys
@@ -8,25 +7,34 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, Commands
-from stripe_mongo_sync.sync.process.screen import tell
+import click
+
+from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, HELP, Given, command
+from stripe_mongo_sync.sync.process.screen import show, tell
 
 CONFIGURATION = Path(__file__).parents[2] / "gunicorn.conf.py"
 COUNT = "WEB_CONCURRENCY"
 
 
-def add(commands: Commands) -> None:
-    """Describe the command line. Unknown arguments are passed to gunicorn."""
-    told = "serve the API and the webhooks with gunicorn"
-    more = "Further arguments are passed to gunicorn and override its configuration: serve --bind 0.0.0.0:8000"
-    serve = commands.add_parser("serve", help=told, description=f"{told}.", epilog=more, allow_abbrev=False)
-    serve.set_defaults(run=run, connects=False, reads=True, takes_more=True)
-
-
-def run(given: argparse.Namespace) -> int:
+@command(
+    "serve",
+    "serve the API and the webhooks with gunicorn",
+    connects=False,
+    reads=True,
+    json=False,
+    context_settings={"ignore_unknown_options": True, HELP: ["--help"]},  # `-bhost` is gunicorn's
+    options_metavar="",
+    epilog="Further arguments are passed to gunicorn, and override its configuration.",
+    examples=("serve", "serve --bind 0.0.0.0:8000"),
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS OF GUNICORN]...")
+def main(given: Given) -> int:
     """Become gunicorn; return 2 when it is not installed."""
+    if "-h" in given.arguments:
+        show(f"{given.context.get_help()}\n")
+        return 0
     if find_spec("gunicorn"):
-        _become_gunicorn(given.more)
+        _become_gunicorn(list(given.arguments))
     tell('serve needs gunicorn: pip install "stripe-mongo-sync[server]"', error=True)
     return CANNOT_CHECK
 

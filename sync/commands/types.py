@@ -1,25 +1,19 @@
 """`stripe-mongo-sync types`: list the types that are stored, and the events that update them."""
 
-import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.cli import Commands, command, say
+from stripe_mongo_sync.sync.commands.cli import Given, command, flag, say
+from stripe_mongo_sync.sync.process.screen import put
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.operator.written import Entry
 
 
-def add(commands: Commands) -> None:
-    """Describe the command line. The command uses neither MongoDB nor Stripe."""
-    types = command(
-        commands, "types", "list the types that are stored, and their events", run, connects=False, reads=True
-    )
-    types.add_argument("--markdown", action="store_true", help="print docs/TYPES.md")
-
-
-def run(given: argparse.Namespace) -> int:
+@command("types", "list the types that are stored, and their events", connects=False, reads=True, examples=("types",))
+@flag("--markdown", "print docs/TYPES.md")
+def main(given: Given) -> int:
     """Print the catalogue: the page is made from the registry, the list from the stored file if it is current."""
     from stripe_mongo_sync.sync.operator import written
 
@@ -30,7 +24,10 @@ def run(given: argparse.Namespace) -> int:
         found = catalogue(), all_ignored()
     entries, not_kept = found
     told = {"types": [asdict(entry) for entry in entries], "ignored": not_kept}
-    say(given, told, *(markdown(entries) if given.markdown else lines(entries)))
+    if given.markdown and not given.json:
+        put(*markdown(entries))
+    else:
+        say(given, told, *lines(entries))
     return 0
 
 

@@ -40,6 +40,7 @@ SCHEMAS = (
     "515ddfb4801e",
     "cc1893390925",
     "dc6d39964cda",
+    "2ade4f75e06d",
 )
 NUMBER = len(SCHEMAS)
 OF_0_2 = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # the migrations of version 0.2

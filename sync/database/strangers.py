@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stripe_mongo_sync.models import State, stored_things
+from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.models.rows.own_rows import strangers
+from stripe_mongo_sync.models.state import STRIPE
 from stripe_mongo_sync.sync.errors import BadSettings
 
 
@@ -26,6 +28,19 @@ def refuse_strangers(there: Mapping[str, Any]) -> None:
 
 def neighbours(there: Iterable[str]) -> list[str]:
     """Return the COLLECTION_PREFIX of each other installation that is in this database."""
+    return sorted(map(repr, _prefixes(there)))
+
+
+def rivals(there: Iterable[str]) -> list[str]:
+    """Return the COLLECTION_PREFIX of each other installation in this database that has our Stripe account and mode."""
+    bound, ends = State.read(STRIPE), State.plural()
+    if bound is None:
+        return []
+    same = {"_id": STRIPE, "value.account": bound["account"], "value.livemode": bound["livemode"]}
+    return sorted(repr(prefix) for prefix in _prefixes(there) if database()[prefix + ends].find_one(same))
+
+
+def _prefixes(there: Iterable[str]) -> set[str]:
     ends = State.plural()
     others = {name for name in there if name.endswith(ends)} - {State._get_collection_name()}
-    return sorted(repr(name.removesuffix(ends)) for name in others)
+    return {name.removesuffix(ends) for name in others}

@@ -17,7 +17,15 @@ from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.dependents import needed, needs
-from stripe_mongo_sync.sync.engine.find import CLOCK_SKEW, Creation, Creations, known_creations
+from stripe_mongo_sync.sync.engine.find import (
+    CLOCK_SKEW,
+    Creation,
+    Creations,
+    known_creations,
+    link_or_give_up,
+    may_be,
+    page,
+)
 from stripe_mongo_sync.sync.engine.observations import from_event, from_reply, merge_observation, needs_refresh
 from stripe_mongo_sync.sync.engine.refresh import carries_correlation_id, refresh, resembles
 from stripe_mongo_sync.sync.logs import log
@@ -200,7 +208,8 @@ def _link_by_correlation_id(
         _given(model, {"_id": owner.id}, evidence, quick=quick)
         return EventResult(EventState.APPLIED, f"carries the correlation id of document {owner.id}")
     if owner.review_reason is None:
-        owner.send_to_review(f"{remote['id']} carries its correlation id, but its other fields differ")
+        told = f"{remote['id']} carries its correlation id, but its other fields differ from those that were sent"
+        owner.send_to_review(f"{told}. {page(owner, remote['id'])}. {link_or_give_up(owner, remote['id'])}")
     return _may_be_of(owner)
 
 
@@ -216,10 +225,7 @@ def find_in_doubt(
             continue
         unsure = document.status == Status.ROLLED_BACK or sure(document.operation).outcome_unknown
         if document.review_reason is None and unsure:
-            document.send_to_review(
-                f"{remote['id']} has the same fields, and no event shows its creation key. If it is this document's: "
-                f"`operations link {document.id} {remote['id']}`; if not: `operations roll-back {document.id}`"
-            )
+            document.send_to_review(may_be(document, remote["id"]))
         return document
     return None
 

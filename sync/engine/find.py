@@ -23,6 +23,7 @@ from stripe_mongo_sync.sync.engine.admission import why_not_ours
 from stripe_mongo_sync.sync.engine.refresh import carries_correlation_id, resembles
 from stripe_mongo_sync.sync.errors import CannotReadStripe
 from stripe_mongo_sync.sync.stripe.answers import Reply
+from stripe_mongo_sync.sync.stripe.dashboard import page_of
 from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, LAG, created_second, list_pages, made_at
 
 Json = dict[str, Any]
@@ -146,6 +147,27 @@ class Creations:
         self._pages = pages
 
 
+def may_be(document: SyncedDocument, stripe_id: str) -> str:
+    """Return the reason for the review of a document whose object this may be, or somebody else's."""
+    told = f"{stripe_id} has the same fields, and no event shows its creation key, so it may be this document's object"
+    return f"{told} or another's. {page(document, stripe_id)}. {link_or_give_up(document, stripe_id)}"
+
+
+def page(document: SyncedDocument, stripe_id: str) -> str:
+    """Return where the Dashboard shows an object of this document's kind."""
+    return page_of(document.resource.kind, stripe_id, livemode=current().settings.livemode)
+
+
+def link_or_give_up(document: SyncedDocument, stripe_id: str | None = None) -> str:
+    """Return how an operator decides about a creation of which nobody knows whether Stripe did it."""
+    if stripe_id is None:
+        start, found = "search the Dashboard for its object. If it is there", "<its id>"
+    else:
+        start, found = "If it is this document's", stripe_id
+    link, give_up = f"`operations link {document.id} {found}`", f"`operations roll-back {document.id}`"
+    return f"{start}: {link}; if not: {give_up}"
+
+
 @dataclass
 class Listed:
     """The objects of one kind that Stripe lists since a second: which key made which, and those that no key made."""
@@ -172,28 +194,54 @@ class Finder:
         if told is not None and told.object_id is not None:
             return RemoteState.PRESENT, told.object_id
         if now - operation.staged_at > EVENT_RETENTION:
-            return RemoteState.CANDIDATE, "its creation is older than Stripe's event list, so absence cannot be proved"
-        start = int((operation.staged_at - CLOCK_SKEW).timestamp())
-        listed = self._listed(model, operation.path, start, int(now.timestamp()))
+            told = "its creation is older than Stripe's event list, so absence cannot be proved"
+            return RemoteState.CANDIDATE, f"{told}: {link_or_give_up(document)}"
+        listed = self._listed_for(document, now)
         if operation.key in listed.by_key:
             return RemoteState.PRESENT, listed.by_key[operation.key]
+        for remote in self._alike(document, listed, now):
+            if carries_correlation_id(document, remote):
+                return RemoteState.PRESENT, remote["id"]
+            created = made_at(remote, now.timestamp())
+            if document.resource.has_created_event and created is not None and now.timestamp() - created < LAG:
+                raise CannotReadStripe(
+                    f"{remote['id']} is less than {LAG} s old: its creation event may not be listed yet; the next "
+                    "run decides"
+                )
+            return RemoteState.CANDIDATE, may_be(document, remote["id"])
+        return RemoteState.NEVER_CREATED, None
+
+    def candidates(self, document: SyncedDocument, now: datetime) -> list[str]:
+        """Return the ids of all objects that may be the object of a creation, of which `find` names the first.
+
+        Raises CannotReadStripe.
+        """
+        key = sure(document.operation).key
+        told = Event.objects(creation_key=key, type=document.resource.created_event).first()
+        waiting = Event.objects(waits_for=document.id, state__in=[EventState.WAITING, EventState.DEAD])
+        found = [told.object_id if told is not None else None, *(event.object_id for event in waiting)]
+        if now - sure(document.operation).staged_at <= EVENT_RETENTION:
+            listed = self._listed_for(document, now)
+            found += [listed.by_key.get(key), *(remote["id"] for remote in self._alike(document, listed, now))]
+        return list(dict.fromkeys(filter(None, found)))
+
+    def _alike(self, document: SyncedDocument, listed: "Listed", now: datetime) -> Iterator[Json]:
+        """Yield the listed objects without a key and without a document that this operation may have created."""
+        operation, model = sure(document.operation), type(document)
         # After a 5xx Stripe may finish the object at any time.
-        end = None if operation.saved_error_at else (document.claimed_at + IN_FLIGHT_LIMIT).timestamp()
+        sent_last = document.claimed_at if document.leased_until else document.updated_at
+        end = None if operation.saved_error_at else (sent_last + IN_FLIGHT_LIMIT).timestamp()
+        start = int((operation.staged_at - CLOCK_SKEW).timestamp())
         for remote in listed.keyless:
             created = made_at(remote, now.timestamp())
             in_time = created is None or (start <= created and (end is None or created <= end))
-            if not in_time or model.by_stripe_id(remote["id"]) is not None:
-                continue
-            if carries_correlation_id(document, remote):
-                return RemoteState.PRESENT, remote["id"]
-            if resembles(document, remote):
-                if document.resource.has_created_event and created is not None and now.timestamp() - created < LAG:
-                    raise CannotReadStripe(
-                        f"{remote['id']} is less than {LAG} s old: its creation event may not be listed yet; the next "
-                        "run decides"
-                    )
-                return RemoteState.CANDIDATE, f"{remote['id']} has the same fields, and no event shows its creation key"
-        return RemoteState.NEVER_CREATED, None
+            if in_time and model.by_stripe_id(remote["id"]) is None and resembles(document, remote):
+                yield remote
+
+    def _listed_for(self, document: SyncedDocument, now: datetime) -> "Listed":
+        operation = sure(document.operation)
+        start = int((operation.staged_at - CLOCK_SKEW).timestamp())
+        return self._listed(type(document), operation.path, start, int(now.timestamp()))
 
     def _listed(self, model: Model, path: str, start: int, now: int) -> Listed:
         """Return what the list shows in which the object would be: a creation's path is that of its list, too."""

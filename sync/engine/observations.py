@@ -145,7 +145,8 @@ def merge_observation(
         if ended or (holder.adopted and not referenced(holder) and holder.remove_adopted()):
             return merge_observation(model, where, evidence, hearsay=hearsay)
         owner = model.objects(__raw__=where).first()
-        reason = f"{evidence.stripe_id} was created by this document's key, but another document has it and is in use"
+        told = f"{evidence.stripe_id} was created by this document's key, but another document has it and is in use"
+        reason = f"{told}: {holder.id}. `operations roll-back <id>` gives up the one of the two that is wrong"
         reviewed: SyncedDocument | None = owner and (owner.send_to_review(reason) or owner.fetch_latest())
         return reviewed
 

@@ -10,6 +10,7 @@ from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import RemoteState
 from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync import metrics
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.dependents import notify_dependents
 from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation, needs_refresh
@@ -37,6 +38,7 @@ def push(document: Any) -> tuple[Any, dict[str, Any] | None]:
     except CannotReadStripe as error:
         why = str(error)
         finish_operation(document, lambda latest: latest.defer(why, backoff(operation.attempts)))
+        metrics.count_operation(document.resource.kind, operation.verb, "pending")
         raise
     if isinstance(answer, Refusal) and _declined_anothers(document, answer):
         answer = Unknown("Stripe's refusal is about something else")
@@ -44,6 +46,8 @@ def push(document: Any) -> tuple[Any, dict[str, Any] | None]:
     notify_dependents(ended)
     over = ended.operation is None or ended.operation.key != operation.key or ended.status == Status.ROLLED_BACK
     refused = isinstance(answer, Refusal) and over and not (answer.not_found and ended.error is None)
+    outcome = "refused" if refused else "done" if over else "pending"
+    metrics.count_operation(document.resource.kind, operation.verb, outcome)
     return ended, answer.problem if refused and isinstance(answer, Refusal) else None
 
 

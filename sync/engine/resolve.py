@@ -1,13 +1,15 @@
 """Resolve: bring one overdue document to a definite outcome, by the remedy of the decision table."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import singledispatch
 from typing import Any
 
-from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
+from stripe_mongo_sync.models import PaymentIntent, StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import Remedy, RemoteState, diagnose
+from stripe_mongo_sync.models.base.embedded import Call, Operation
 from stripe_mongo_sync.models.base.facts import KEY_REPLAY_WINDOW, MAX_EVENT_DISTANCE
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import from_now
@@ -15,7 +17,7 @@ from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.belonging import CLOCK, let_go
 from stripe_mongo_sync.sync.engine.dependents import notify_dependents
-from stripe_mongo_sync.sync.engine.find import Finder
+from stripe_mongo_sync.sync.engine.find import Finder, link_or_give_up, page
 from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation, needs_refresh
 from stripe_mongo_sync.sync.engine.push import push
 from stripe_mongo_sync.sync.engine.refresh import read_remote, refresh
@@ -24,9 +26,14 @@ from stripe_mongo_sync.sync.errors import MissingPermission, NoOwner
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.answers import Reply
+from stripe_mongo_sync.sync.stripe.money import AMOUNTS, amount_in, readable
 
 RECHECK_INTERVAL = timedelta(minutes=5)  # between two checks of an operation that may be in flight
 ROUNDS = 4  # check, decide, check again: more would mean that the table has a loop
+
+
+Shown = Mapping[str, Any] | None  # an object, as it is stored or as Stripe shows it; None where it is not known
+OnDrift = Callable[[str, Any, Shown, Shown, list[str] | None], None]  # kind, id, here, at Stripe, the edited fields
 
 
 @dataclass
@@ -40,6 +47,7 @@ class Run:
     missed: int = 0  # events that no webhook had brought in time
     edited: list[str] = field(default_factory=list)  # some of the documents that were edited by hand, with the fields
     known_edits: set[int] = field(default_factory=set)  # hashes of their ids, so that each is reported once
+    on_drift: OnDrift = lambda *drift: None  # called for each document that differs from Stripe
 
 
 @singledispatch
@@ -76,10 +84,12 @@ def _find(document: SyncedDocument, run: Run, now: datetime) -> tuple[RemoteStat
         return run.finder.find(document, now)
     except MissingPermission as error:
         if now - sure(document.operation).staged_at > KEY_REPLAY_WINDOW:
-            return RemoteState.CANDIDATE, f"Stripe cannot be searched for its object: {error}"
+            told = f"Stripe cannot be searched for its object: {error}"
+            return RemoteState.CANDIDATE, f"{told}. Allow the key to read it, then `operations retry {document.id}`"
         raise
     except NoOwner as error:
-        return RemoteState.CANDIDATE, f"no list shows any more whether its object was made: {error}"
+        told = f"no list shows any more whether its object was made: {error}"
+        return RemoteState.CANDIDATE, f"{told.removesuffix('.')}: {link_or_give_up(document)}"
 
 
 def _do(
@@ -131,7 +141,7 @@ def _do(
         case Remedy.WAIT:
             document.reschedule(max(RECHECK_INTERVAL, backoff(1)))
         case Remedy.REVIEW if remote_state == RemoteState.LOST:
-            reason = f"Stripe does not find {document.stripe_id}, and never deletes such objects: check the Dashboard"
+            reason = _lost(document)
             document.send_to_review(reason, missing_since=from_now())
             log.warning("%s %s needs an operator: %s", document.resource.kind, document.id, reason)
         case Remedy.REVIEW:
@@ -144,14 +154,53 @@ def _do(
 def of_clone(document: StagedDocument) -> str:
     """Return the reason for the review of a document whose operation another installation staged."""
     key = document.operation.key if document.operation else document.creation_key
-    return f"started by installation {sure(key).split(':')[1]}: this database is a clone"
+    told = f"started by installation {sure(key).split(':')[1]}: this database is a clone"
+    settles = f"See there what became of it; here `operations roll-back {document.id}` gives it up"
+    return f"{told}, and never sends what the other one began. {settles}"
+
+
+def _lost(document: SyncedDocument) -> str:
+    """Return the reason for the review of a document whose object Stripe does not find."""
+    told = f"Stripe does not find {document.stripe_id}, and never deletes such objects: check the Dashboard"
+    retry, give_up = f"`operations retry {document.id}`", f"`operations roll-back {document.id}`"
+    return f"{told}, {page(document, sure(document.stripe_id))}. If it is there: {retry}; if it is gone: {give_up}"
 
 
 def _no_result(document: SyncedDocument) -> str:
     """Return the reason for the review of a document whose operation Stripe shows no result of."""
-    verb = document.operation.verb if document.operation else "operation"
-    advice = "check the Dashboard, then link or roll back"
-    return f"Stripe shows no result of this {verb}, and it is too old to retry: {advice}"
+    operation = sure(document.operation)
+    amount = amount_of(document)
+    what = f"{operation.verb} of {readable(*amount)}" if amount else operation.verb
+    told = f"Stripe shows no result of this {what}, and it is too old to retry, because it moves money"
+    if document.status == Status.PENDING:
+        return f"{told}: {link_or_give_up(document)}"
+    link = page(document, sure(document.stripe_id))
+    done, not_done = f"`operations retry {document.id}`", f"`operations roll-back {document.id}`"
+    return f"{told}: check the Dashboard, {link}. If it was done: {done}; if not: {not_done}"
+
+
+def amount_of(document: StagedDocument) -> tuple[int, str] | None:
+    """Return the amount that a document is about, in the minor unit, and its currency; None if it is about none.
+
+    What is about a payment and names no currency, such as a refund, has that of the payment.
+    """
+    own = {name: getattr(document, name, None) for name in (*AMOUNTS, "currency", "payment_intent")}
+    sources = [*(call.params for call in reversed(calls_of(document))), own, document.stripe or {}]
+    paid = next((each["payment_intent"] for each in sources if isinstance(each.get("payment_intent"), str)), "")
+    payment = PaymentIntent.by_stripe_id(paid) if paid else None
+    return amount_in(*sources, {"currency": payment and payment.currency})
+
+
+def calls_of(document: StagedDocument) -> list[Call]:
+    """Return the calls to Stripe that its pending operation consists of.
+
+    The operation of an order is none of Stripe's: it holds that of the payment or the refund.
+    """
+    operation = document.operation
+    if operation is None or operation.path:
+        return operation.calls if operation is not None else []
+    inner = operation.params.get("operation")
+    return Operation(**inner).calls if isinstance(inner, dict) else []
 
 
 def look_at_absent(document: SyncedDocument, run: Run) -> bool:
@@ -165,6 +214,7 @@ def look_at_absent(document: SyncedDocument, run: Run) -> bool:
         evidence = from_reply(type(document), reply)
         if evidence.remote is not None and not document.is_as(evidence):
             run.counts["drift"] += 1
+            run.on_drift(document.resource.kind, document.id, document.stripe, evidence.remote, None)
             if not run.dry and (seen := document.store_snapshot(evidence)) is not None:
                 notify_dependents(seen)
     elif document.due_at is None and document.review_reason is None:

@@ -14,6 +14,7 @@ from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.about import of_id
 from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply, Unknown
+from stripe_mongo_sync.sync.stripe.dashboard import page_of
 
 MIN_CAP = 20  # undos and deletions that one run may do in any installation
 CAP_DIVISOR = 100  # a large installation's cap is the number of its current documents divided by this
@@ -67,7 +68,7 @@ def undo(document: SyncedDocument, breaker: CircuitBreaker) -> bool:
         orphan = document.orphans[0]
         reason = undo_blocker(document, orphan)
         if reason is not None:
-            document.send_to_review(f"{orphan} should be undone, but {reason}")
+            document.send_to_review(f"{orphan} should be undone, but {reason}. {_settles(document, orphan)}")
             return True
         if is_usable(document, orphan):
             if not breaker.allow():
@@ -144,11 +145,18 @@ def _undo(document: SyncedDocument, orphan: str) -> SyncedDocument | None:
             (spent or document).reschedule(backoff(1))
             return None
         case Refusal(not_found=False):
-            document.send_to_review(
-                f"{orphan} should be undone, but Stripe says: {answer.problem['message']}", undoing=None
-            )
+            told = f"{orphan} should be undone, but Stripe says: {answer.problem['message']}"
+            document.send_to_review(f"{told.removesuffix('.')}. {_settles(document, orphan)}", undoing=None)
             return None
     return document
+
+
+def _settles(document: SyncedDocument, orphan: str) -> str:
+    """Return how an operator decides about an orphan."""
+    page = page_of(document.resource.kind, orphan, livemode=current().settings.livemode)
+    why = "The key of this document created it, and the document has another object or was given up"
+    keep, undo = f"`operations roll-back {document.id}`", f"`operations retry {document.id}`"
+    return f"{why}. {page}. To keep it: {keep}; once nothing uses it any more, to undo it: {undo}"
 
 
 def _call(document: SyncedDocument) -> Call:

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from time import perf_counter
 from typing import Any
 
 from stripe_mongo_sync.models import SyncedDocument
@@ -34,6 +35,7 @@ class Arrival:
     event: dict[str, Any] = field(repr=False)
     raw: bytes = field(repr=False)
     via: Via = Via.WEBHOOK
+    came: float = field(default_factory=perf_counter, repr=False, compare=False)  # by that clock
 
     @cached_property
     def id(self) -> str:

@@ -9,12 +9,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
+from stripe_mongo_sync.sync import metrics, traces
 from stripe_mongo_sync.sync.errors import Unavailable
 from stripe_mongo_sync.sync.inbox.arrival import Arrival
 from stripe_mongo_sync.sync.inbox.batch import commit
-from stripe_mongo_sync.sync.inbox.inbox import receive_alone
+from stripe_mongo_sync.sync.inbox.inbox import receive_alone as _receive_alone
 from stripe_mongo_sync.sync.process.fork import in_every_child
 
 COMMITTING = 4  # threads that commit at once
@@ -61,6 +63,7 @@ class Committer:
                 self._waiting.append(each)
                 self._bytes += len(each.arrival.raw)
             self._changed.notify()
+        metrics.count_webhooks((metrics.NOT_STORED, each.arrival.came) for each in refused)
         for each in refused:
             each.done(Unavailable("Too many events wait to be stored: send it again."))
 
@@ -100,11 +103,13 @@ class Committer:
                 self._committing += 1
                 self._began = time.monotonic()
             try:
-                answers: list[Answer | BaseException] = [*commit([each.arrival for each in batch])]
+                with traces.span("commit a batch", events=len(batch)):
+                    answers: list[Answer | BaseException] = [*commit([each.arrival for each in batch])]
             except BaseException as error:  # MongoDB is away: who waits would only be told so later
                 with self._changed:
                     batch += self._next(len(self._waiting))
                 answers = [error] * len(batch)
+            _count(batch, answers)
             with self._changed:
                 self._committing -= 1  # first, so that no `done` that fails keeps its place for ever
                 self._changed.notify_all()
@@ -122,6 +127,17 @@ class Committer:
         return batch
 
 
+def _count(batch: list[Waiting], answers: list[Answer | BaseException]) -> None:
+    """Count a batch, once for all of it; what has to go alone is counted when it did."""
+    with suppress(Exception):  # an event is answered, whatever its count meets
+        metrics.count_batch(len(batch))
+        metrics.count_webhooks(
+            (metrics.NOT_STORED if isinstance(answer, BaseException) else answer, each.arrival.came)
+            for each, answer in zip(batch, answers, strict=True)
+            if answer is not None
+        )
+
+
 COMMITTER = Committer()
 
 
@@ -132,3 +148,13 @@ def receive(arrival: Arrival) -> str:
     when the event could not be stored, so that Stripe must send it again.
     """
     return COMMITTER.commit(arrival) or receive_alone(arrival)
+
+
+def receive_alone(arrival: Arrival) -> str:
+    """Do the same with an event that has to go alone."""
+    state = metrics.NOT_STORED
+    try:
+        state = _receive_alone(arrival)
+        return state
+    finally:
+        metrics.count_webhooks([(state, arrival.came)])

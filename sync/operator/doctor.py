@@ -1,10 +1,10 @@
 """The doctor checks everything that the service depends on, and says how to repair what is wrong.
 
 It writes nothing. It sends three GETs to Stripe, and with a restricted key up to eleven more, because what the key may
-read is found by reading one object of each type.
+read is found by reading one object of each type. Only if it is asked to ping, it lets Stripe send something.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,16 +17,19 @@ from stripe_mongo_sync.models.state import CHECKPOINT, STRIPE, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.database.in_force import deviations, in_force
 from stripe_mongo_sync.sync.database.indexes import COMMAND, gaps
-from stripe_mongo_sync.sync.database.strangers import neighbours
+from stripe_mongo_sync.sync.database.strangers import neighbours, rivals
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import WEBHOOK_DELAY, require_continuity
 from stripe_mongo_sync.sync.operator.catalogue import kinds_of
-from stripe_mongo_sync.sync.operator.endpoint import Endpoint, list_endpoints
+from stripe_mongo_sync.sync.operator.endpoint import Endpoint, list_endpoints, pings
 from stripe_mongo_sync.sync.operator.findings import Finding, Level, exit_code
-from stripe_mongo_sync.sync.operator.mongodb_security import protection, secrecy
+from stripe_mongo_sync.sync.operator.mongodb_security import protection, room, secrecy
 from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.process.mongodb_address import read_address
 from stripe_mongo_sync.sync.process.screen import word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
+from stripe_mongo_sync.sync.process.stop import STOP
+from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.stripe.answers import Reply, api_version
 from stripe_mongo_sync.sync.stripe.permissions import CREATED, members
 
@@ -36,13 +39,15 @@ READS = 11  # types that are tried with a restricted key; Stripe allows at least
 RECENT = 20  # webhooks; they arrive in any order, and the one with the newest event counts
 
 KEYS = "https://dashboard.stripe.com/apikeys"
+RIVALS = "if it is a slip, give all processes one COLLECTION_PREFIX, and drop the collections of the other"
 ALL = "docs/SECURITY.md lists all the permissions that it needs"
 
 
 @dataclass
 class Diagnosis:
-    """The findings, and how many requests to Stripe they cost."""
+    """What was examined, the findings, and how many requests to Stripe they cost."""
 
+    place: dict[str, Any]  # the account, the mode and the database
     findings: list[Finding] = field(default_factory=list)
     asked: int = 0
 
@@ -54,28 +59,46 @@ class Diagnosis:
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         findings = [finding.as_json() for finding in self.findings]
-        return {"findings": findings, "asked": self.asked, "exit_code": self.exit_code}
+        return {**self.place, "findings": findings, "asked": self.asked, "exit_code": self.exit_code}
 
     @property
     def lines(self) -> list[str]:
         """What the command prints without `--json`."""
-        return [*(finding.line for finding in self.findings), f"({self.asked} requests to Stripe)"]
+        account, database = self.place["account"] or "an account that is not known yet", self.place["database"]
+        where = f"{word(account)} in {self.place['mode']} mode, and the database {word(database['name'])}"
+        where += f" at {', '.join(map(word, database['hosts']))}"
+        where += f" with the prefix {database['prefix']}" if database["prefix"] else ""
+        return [where, *(finding.line for finding in self.findings), f"({self.asked} requests to Stripe)"]
 
 
-def examine(url: str | None = None) -> Diagnosis:
-    """Check everything; `url` is the service's webhook address, if its path is not /webhooks/stripe."""
-    before, found = current().gateway.request_count, Diagnosis()
+def examine(url: str | None = None, *, ping: bool = False, pause: Callable[[float], None] = STOP.wait) -> Diagnosis:
+    """Check everything; `url` is the service's webhook address, if its path is not /webhooks/stripe.
+
+    With `ping`, Stripe sends an event to each event destination that points here; `pause` waits for it.
+    """
+    before, found = current().gateway.request_count, Diagnosis(place(current().settings))
     account = _account(found)
     if account is not None:
         now = clock.now()
         if account.earliest:  # else the reply had no date
             now, mongodb = datetime.fromtimestamp(account.latest - 1, UTC), now
             found.findings += clocks(clock.local_now(), mongodb, now)
+        found.place["account"] = account.remote["id"]
         for check in (_permissions, lambda: _endpoints(url), lambda: _webhooks(now)):
             found.findings += _with_failure(check())
+        if ping:
+            found.findings += _with_failure(pings(url, pause))
     found.findings += [*secrecy(current().settings), *_mongodb(), *_indexes(), *status().findings]
     found.asked = current().gateway.request_count - before
     return found
+
+
+def place(settings: Settings) -> dict[str, Any]:
+    """Return the account to which the database is bound, the mode, and the database without its user and password."""
+    bound = State.read(STRIPE) or {}
+    hosts, name = read_address(settings.mongodb_uri).hosts, database().name
+    where = {"hosts": [*hosts], "name": name, "prefix": settings.collection_prefix}
+    return {"account": bound.get("account"), "mode": "live" if settings.livemode else "test", "database": where}
 
 
 def _with_failure(check: Iterator[Finding]) -> Iterator[Finding]:
@@ -88,9 +111,8 @@ def _with_failure(check: Iterator[Finding]) -> Iterator[Finding]:
         told, _, do = str(error).partition(". Nothing was touched. ")
         yield Finding("stripe", Level.PROBLEM, told, do)
     except CannotReadStripe as error:
-        yield Finding(
-            "stripe", Level.UNSEEN, f"Stripe could not be read ({error})", error.advice or "try again in a minute"
-        )
+        do = error.advice or "try again in a minute"
+        yield Finding("stripe", Level.UNSEEN, f"Stripe could not be read ({error})", do)
 
 
 # --- Stripe ---
@@ -165,7 +187,7 @@ def _endpoints(url: str | None) -> Iterator[Finding]:
         told = f"no webhook endpoint of this account points to {url or 'this service'}"
         told += f" ({len(everything)} point elsewhere)" if everything else ""
         if _arrived() is not None:
-            do = "if an event destination sends thin events, check it in Stripe's Workbench"
+            do = "if an event destination sends thin events, `doctor --ping` tests it, and Stripe's Workbench shows it"
             yield Finding("endpoint", Level.WARNING, f"{told}, but events have arrived", do)
         else:
             do = f"`{PROGRAM} endpoint create {url or 'https://<your host>/webhooks/stripe'}`"
@@ -246,10 +268,12 @@ def _mongodb() -> Iterator[Finding]:
     for wrong in deviations(opened, State._get_collection(), hello):
         told = f"MongoDB must be {wrong}"
         yield Finding("mongodb", Level.PROBLEM, told, "correct MONGODB_URI, and restart every process")
-    if others := ", ".join(neighbours(opened.list_collection_names())):
-        told = f"COLLECTION_PREFIX is {settings.collection_prefix!r}; this database has other installations: {others}"
-        yield Finding("mongodb", Level.OK, told)
-    yield from protection(settings.mongodb_uri, live=settings.livemode)
+    if others := neighbours(names := opened.list_collection_names()):
+        told = f"COLLECTION_PREFIX is {settings.collection_prefix!r}; this database has other installations: "
+        same = ", ".join(rivals(names))
+        told += ", ".join(others) + (f"; of the same Stripe account: {same}" if same else "")
+        yield Finding("mongodb", Level.WARNING if same else Level.OK, told, RIVALS if same else "")
+    yield from (*room(), *protection(settings.mongodb_uri, live=settings.livemode))
 
 
 def deployment(version: str, hello: dict[str, Any], in_force: str, *, live: bool) -> Finding:
@@ -258,9 +282,8 @@ def deployment(version: str, hello: dict[str, Any], in_force: str, *, live: bool
     where = "a single server" if alone else hello.get("setName") or "a sharded cluster"
     told = f"MongoDB {version}, {where}, {in_force}"
     if alone and live:
-        return Finding(
-            "mongodb", Level.WARNING, told, "use a replica set: a single server loses everything with its disk"
-        )
+        do = "use a replica set: a single server loses everything with its disk"
+        return Finding("mongodb", Level.WARNING, told, do)
     return Finding("mongodb", Level.OK, told)
 
 

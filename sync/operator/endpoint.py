@@ -3,27 +3,36 @@
 Stripe has no call that rolls a secret, and shows a secret only in the reply that created it. So a roll is a second
 endpoint for the same address: both send until every process has the new secret, and each event counts once. Only then
 the old one is deleted. We keep a digest of each secret, to check whether STRIPE_WEBHOOK_SECRET contains it.
+
+Event destinations, which send thin events, are made in Stripe's Workbench; Stripe sends a ping to one when asked.
 """
 
 import hashlib
 import secrets
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from stripe_mongo_sync.models import Event
 from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.mirrored import QUESTIONS
 from stripe_mongo_sync.models.state import ENDPOINT, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.errors import CannotReadStripe, NotFound, NotPossible
 from stripe_mongo_sync.sync.operator.catalogue import NAMED, covered_events
+from stripe_mongo_sync.sync.operator.findings import Finding, Level
 from stripe_mongo_sync.sync.process.deadline import prompt
+from stripe_mongo_sync.sync.process.screen import word
 from stripe_mongo_sync.sync.settings import is_http
 from stripe_mongo_sync.sync.stripe.about import About, an, of_id
 from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, Unknown, api_version
 
 PATH = "/v1/webhook_endpoints"
+DESTINATIONS = "/v2/core/event_destinations"
+PINGED = "v2.core.event"
 OURS = "/webhooks/stripe"  # the path at which the service receives events
+PATIENCE, LOOKS = 0.5, 20  # s between two looks for a ping in the inbox, and how many: Stripe sends it within seconds
 ALL = "*"
 
 
@@ -47,7 +56,7 @@ class Endpoint:
     @property
     def points_here(self) -> bool:
         """Whether it seems to point to this service."""
-        return self.digest is not None or urlsplit(self.url).path.rstrip("/").endswith(OURS)
+        return self.digest is not None or _points_here(self.url)
 
     @property
     def enabled(self) -> bool:
@@ -103,6 +112,10 @@ class Endpoint:
             "ours": self.points_here,  # an old name, as is the next: until 0.3
             "secret_known": self.secret_configured,
         }
+
+
+def _points_here(url: str) -> bool:
+    return urlsplit(url).path.rstrip("/").endswith(OURS)
 
 
 def _digest(secret: str) -> str:
@@ -201,11 +214,11 @@ def _require_successor(old: Endpoint) -> None:
         )
 
 
-def _post(path: str, params: dict[str, Any], fits: About) -> Answer:
+def _post(path: str, params: dict[str, Any], fits: About, *, bind: bool = True) -> Answer:
     """Send the call, and once more if its reply is lost: Stripe repeats its reply to a key, with the same secret."""
     call = Call(path, params, key=f"endpoint-{secrets.token_hex(12)}")
-    answer = current().gateway.write(call, fits)
-    return current().gateway.write(call, fits) if isinstance(answer, Unknown) else answer
+    answer = current().gateway.write(call, fits, bind=bind)
+    return current().gateway.write(call, fits, bind=bind) if isinstance(answer, Unknown) else answer
 
 
 def _done(answer: Answer) -> dict[str, Any]:
@@ -219,3 +232,48 @@ def _done(answer: Answer) -> dict[str, Any]:
                 f"It is not known whether Stripe did it ({why}). See `endpoint list`, and delete an endpoint whose "
                 "secret was not shown."
             )
+
+
+# --- event destinations ---
+
+
+def pings(url: str | None, pause: Callable[[float], None]) -> Iterator[Finding]:
+    """Let Stripe ping each event destination that points to `url`, or here, and tell whether the ping arrived.
+
+    It is an event: it comes by the same way as all others, and is stored as `ignored`. `pause` waits between two looks.
+    Raises CannotReadStripe.
+    """
+    # Stripe allows 16 destinations, and shows 20 on a page; it has no ping for an endpoint of /v1/webhook_endpoints.
+    found = current().gateway.page(DESTINATIONS, include=["webhook_endpoint.url"])
+    told = [(each, str((each.get("webhook_endpoint") or {}).get("url") or "")) for each in found]
+    here = [each for each, address in told if (address == url if url else _points_here(address))]
+    if not here:
+        yield Finding("ping", Level.OK, "Stripe can ping event destinations only, and none points here")
+    for each in here:
+        if each.get("status") != "enabled":
+            told_of = f"{word(each['id'])} is disabled, so Stripe sends it nothing"
+            yield Finding("ping", Level.PROBLEM, told_of, "enable it in Stripe's Workbench")
+        else:
+            yield _ping(str(each["id"]), pause)
+
+
+def _ping(id: str, pause: Callable[[float], None]) -> Finding:
+    answer = _send_ping(id)
+    if isinstance(answer, Refusal):
+        told = f"Stripe refused to ping {word(id)}: {answer.problem['message']}"
+        return Finding("ping", Level.WARNING, told, "ping it in Stripe's Workbench")
+    if isinstance(answer, Unknown):
+        raise CannotReadStripe(f"the ping of {id}: {answer}")
+    for look in range(LOOKS):
+        if look:
+            pause(PATIENCE)
+        if Event.own_rows().find_one({"_id": answer.remote["id"]}, {"_id": 1}):
+            return Finding("ping", Level.OK, f"a ping that Stripe sent to {word(id)} arrived here")
+    told = f"Stripe sent a ping to {word(id)}, and it did not arrive here within {PATIENCE * LOOKS:.0f} s"
+    do = "see its deliveries in Stripe's Workbench (is its address reachable, and is its secret ours?)"
+    return Finding("ping", Level.PROBLEM, told, do)
+
+
+@prompt
+def _send_ping(id: str) -> Answer:
+    return _post(f"{DESTINATIONS}/{id}/ping", {}, an(PINGED), bind=False)

@@ -13,13 +13,15 @@ from typing import Any
 
 from stripe_mongo_sync.models import Event
 from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.rows.clock import stopwatch
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
 from stripe_mongo_sync.sync.inbox.inbox import drain_one
-from stripe_mongo_sync.sync.process.screen import quoted, word
+from stripe_mongo_sync.sync.process.screen import quoted, when, word
 from stripe_mongo_sync.sync.process.stop import STOP
 
 SUCCEEDED = (EventState.APPLIED, EventState.STALE, EventState.IGNORED, EventState.WAITING)
+SEARCHED = 5_000  # events among which `recent` searches for a type: the newest ones
 MAX_FAILURES_IN_A_ROW = 10  # replays; more, and the fault is not in the events
 
 
@@ -28,10 +30,29 @@ def search(*, state: str | None = None, type: str | None = None, object: str | N
     # Naming every state lets the index on it give the order.
     where: dict[str, Any] = {"state": {"$in": [state] if state else [str(each) for each in EventState]}}
     if type is not None:
-        where["type"] = {"$regex": "^" + ".*".join(map(re.escape, type.split("*"))) + "$"}
+        where["type"] = {"$regex": _pattern(type)}
     if object is not None:
         where["object_id"] = object
     return list(Event.objects(__raw__=where).order_by("-received_at").limit(limit))
+
+
+def recent(*, state: str | None = None, type: str | None = None, object: str | None = None, limit: int) -> list[Event]:
+    """Return events without their bodies, the newest first, as `search` does, but within bounds.
+
+    A `type`, which no index has, is searched for among the newest `SEARCHED` events only.
+    """
+    states = [state] if state else [str(each) for each in EventState]
+    where = {"object_id": object, "state": {"$in": states}} if object else {"state": {"$in": states}}
+    hint = [("object_id", 1), ("creation_key", 1)] if object else [("state", 1), ("received_at", -1)]
+    stages: list[dict[str, Any]] = [{"$match": where}, {"$sort": {"received_at": -1}}]
+    if type is not None:
+        stages += [{"$limit": SEARCHED}, {"$match": {"type": {"$regex": _pattern(type)}}}]
+    rows = Event.own_rows().aggregate([*stages, {"$limit": limit}, {"$unset": ["raw"]}], hint=dict(hint))
+    return [Event.of_row(row) for row in rows]
+
+
+def _pattern(type: str) -> str:
+    return "^" + ".*".join(map(re.escape, type.split("*"))) + "$"
 
 
 def event_of(id: str) -> Event:
@@ -74,10 +95,22 @@ def _body(row: Event) -> Any:
 
 def summary_line(one: dict[str, Any]) -> str:
     """Return one entry as a line."""
-    told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays") if one[name]]
-    told += [f"error {quoted(one['error'])}"] if one["error"] else []
     id, type, object = (word(one[name] or "-") for name in ("id", "type", "object"))
-    return f"{one['received_at']} {id} {type} {object} {one['state']}: {', '.join(told)}"
+    return f"{when(one['received_at'])} {id} {type} {object} {one['state']}: {_told(one)}"
+
+
+def note(one: dict[str, Any]) -> str:
+    """Return what a table says of an entry below its row."""
+    told = _told(one)
+    return f"{word(one['object'] or '-')}{f': {told}' if told else ''}"
+
+
+def _told(one: dict[str, Any]) -> str:
+    told = [f"attempts {one['attempts']}"] if one["attempts"] else []
+    told += [f"due {when(one['due'])}"] if one["due"] else []
+    told += [f"replays {one['replays']}"] if one["replays"] else []
+    told += [f"error {quoted(one['error'])}"] if one["error"] else []
+    return ", ".join(told)
 
 
 def replay(row: Event) -> Event:
@@ -89,17 +122,18 @@ def replay(row: Event) -> Event:
     return event_of(row.id)
 
 
-def replay_dead(since: datetime | None, counts: Counter[str]) -> Iterator[Event]:
+def replay_dead(since: datetime | None, counts: Counter[str], *, seconds: float | None = None) -> Iterator[Event]:
     """Replay every dead event received since then, oldest first. Count their new states, and yield those that fail.
 
-    End early when too many fail in a row, because then the fault is not in the events; the rest are counted as `dead`.
+    End early when too many fail in a row, because then the fault is not in the events, or after so many seconds; the
+    rest are counted as `dead`.
     Raises Stopped.
     """
     came = {"received_at__gte": since} if since else {}
     ids = [row.id for row in Event.objects(state=EventState.DEAD, **came).order_by("received_at").only("id")]
-    failed = 0
+    failed, ends = 0, None if seconds is None else stopwatch() + seconds
     for done, id in enumerate(ids):
-        if failed == MAX_FAILURES_IN_A_ROW:
+        if failed == MAX_FAILURES_IN_A_ROW or (ends is not None and stopwatch() > ends):
             counts[EventState.DEAD] += len(ids) - done
             return
         STOP.here()

@@ -3,6 +3,9 @@
 Only Stripe decides whether such an object exists, because ids of every form are in use.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -16,7 +19,18 @@ from stripe_mongo_sync.sync.engine.refresh import matches, refresh
 from stripe_mongo_sync.sync.errors import NotPossible, ReadRefused
 from stripe_mongo_sync.sync.logs import log
 
+ACTOR: ContextVar[str] = ContextVar("ACTOR", default="operator")  # who acts, as `status_changed_by` names them
 D = TypeVar("D", bound=StagedDocument)
+
+
+@contextmanager
+def acting_as(name: str) -> Iterator[None]:
+    """Let the documents that the block changes say which operator did it."""
+    token = ACTOR.set(f"operator {name}")
+    try:
+        yield
+    finally:
+        ACTOR.reset(token)
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,7 @@ def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> 
         raise NotPossible(f"{stripe_id} already belongs to document {holder.id}, which is in use.")
     if document.review_reason is not None:
         document = moved(document.update_if_unchanged(review_reason=None, in_doubt=False, **due(DueReason.OPERATOR)))
-    taken = moved(merge_observation(model, {"_id": document.id}, existence_of(stripe_id, "operator")))
+    taken = moved(merge_observation(model, {"_id": document.id}, existence_of(stripe_id, ACTOR.get())))
     removed = str(holder.id) if holder is not None and model.objects(id=holder.id).first() is None else None
     if removed is not None:
         log.warning("%s %s: the adopted document %s, which had %s, was removed", *_of(document), removed, stripe_id)
@@ -93,12 +107,16 @@ def _read(document: SyncedDocument, stripe_id: str) -> dict[str, Any]:
 
 def compare(document: SyncedDocument, remote: dict[str, Any]) -> list[Difference]:
     """Return the fields that differ from the staged ones, except those that Stripe never returns."""
+    return side_by_side(document, remote)[1]
+
+
+def side_by_side(document: SyncedDocument, remote: dict[str, Any]) -> tuple[list[str], list[Difference]]:
+    """Return the staged fields that an object shows as they were sent, and those that differ from it."""
     sent = document.resource.sent(document.operation) if document.operation is not None else {}
     comparable, has = type(document).comparable(sent), type(document).in_request_shape(remote)
     comparable |= {"id": sent["id"]} if "id" in sent else {}
-    return [
-        Difference(name, value, has.get(name)) for name, value in comparable.items() if not matches({name: value}, has)
-    ]
+    same = [name for name, value in comparable.items() if matches({name: value}, has)]
+    return same, [Difference(name, value, has.get(name)) for name, value in comparable.items() if name not in same]
 
 
 def _of(document: SyncedDocument) -> tuple[str, str]:

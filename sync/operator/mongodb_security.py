@@ -1,4 +1,7 @@
-"""Checks what a stranger could use, as far as this process can see: MongoDB, secrets, and files with secrets."""
+"""Checks what a stranger could use, as far as this process can see: MongoDB, secrets, and files with secrets.
+
+And how much room MongoDB has left, because a server that cannot write ends itself.
+"""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +14,21 @@ from stripe_mongo_sync.sync.process.environment import files, open_to
 from stripe_mongo_sync.sync.process.mongodb_address import is_local, read_address
 from stripe_mongo_sync.sync.process.strength import weakness
 from stripe_mongo_sync.sync.settings import Settings
+
+LITTLE = 1 << 30  # bytes; MongoDB makes journal files of 100 MB in advance, and an index is built on the disk
+
+
+def room() -> Iterator[Finding]:
+    """Yield whether a disk of MongoDB is nearly full: the primary's, or the fullest among those of the shards."""
+    try:
+        told = database().command("dbStats")
+    except OperationFailure:
+        return  # a user with few rights
+    disks = [each for each in (told.get("raw") or {"": told}).values() if each.get("fsTotalSize")]
+    left = min((each["fsTotalSize"] - each["fsUsedSize"] for each in disks), default=LITTLE)
+    if left < LITTLE:
+        message = f"the disk of MongoDB has only {left / 1e6:,.0f} MB left: without room, MongoDB ends itself"
+        yield Finding("mongodb", Level.PROBLEM, message, "make room on it, or give MongoDB a larger disk")
 
 
 def protection(uri: str, *, live: bool) -> Iterator[Finding]:

@@ -26,13 +26,14 @@ from stripe_mongo_sync.sync.engine.refresh import read_remote
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
-from stripe_mongo_sync.sync.operator.link import Linked, linked, moved
+from stripe_mongo_sync.sync.operator.link import ACTOR, Linked, linked, moved
 from stripe_mongo_sync.sync.process.deadline import within_lease
-from stripe_mongo_sync.sync.process.screen import quoted, word
+from stripe_mongo_sync.sync.process.screen import quoted, when, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.runs.back import bring_back
 
 PAGE = 1000  # entries that one query reads
+UNREADABLE = "unreadable"  # the status of the entry of a row that cannot be read
 
 
 def pages(*, after: str | None = None, **wanted: Any) -> Iterator[list[dict[str, Any]]]:
@@ -95,14 +96,15 @@ def _entries(model: type[Document], where: dict[str, Any], limit: int) -> list[d
         kind = "event" if model is Event else model.resource.kind
         blank = dict.fromkeys(("stripe_id", "verb", "since", "attempts", "due", "due_reason", "review"))
         why = f"this row cannot be read: {type(error).__name__}"
-        told.append({"kind": kind, "id": str(id), "status": "unreadable", **blank, "orphans": [], "error": why})
+        told.append({"kind": kind, "id": str(id), "status": UNREADABLE, **blank, "orphans": [], "error": why})
 
     for row in read_each(model, where, broken, limit=limit):
-        told.append(_dead(row) if isinstance(row, Event) else shown(row))
+        told.append(dead(row) if isinstance(row, Event) else shown(row))
     return told
 
 
-def _dead(row: Event) -> dict[str, Any]:
+def dead(row: Event) -> dict[str, Any]:
+    """Return what an operator needs to know about an event."""
     return {
         "kind": "event",
         "id": row.id,
@@ -147,11 +149,23 @@ def told(done: StagedDocument | Linked) -> dict[str, Any]:
 
 def line(one: dict[str, Any]) -> str:
     """Return an entry as one line."""
-    shown = {"verb": word, "error": quoted, "review": quoted, "removed": word}
+    return f"{one['kind']} {word(one['id'])} {one['status']} {note(one)}"
+
+
+def note(one: dict[str, Any]) -> str:
+    """Return what a line says of an entry beside its kind, id and status."""
+    shown = {"verb": word, "due": when, "error": quoted, "review": quoted, "removed": word}
     names = ("verb", "attempts", "orphans", "due", "error", "review", "differs", "removed")
     told = [f"{name} {shown.get(name, str)(one[name])}" for name in names if one.get(name)]
-    id, at_stripe = word(one["id"]), word(one["stripe_id"] or "-")
-    return f"{one['kind']} {id} {one['status']} {at_stripe}: {', '.join(told) or 'nothing is pending'}"
+    return f"{word(one['stripe_id'] or '-')}: {', '.join(told) or 'nothing is pending'}"
+
+
+def entry_of(id: str) -> dict[str, Any]:
+    """Return the entry of the document with that id, even if its row cannot be read. Raises NotFound."""
+    for model in present_kinds().values():
+        if (last := _id_in(model, id)) is not None:
+            return _entries(model, {"_id": last}, 1)[0]
+    raise NotFound
 
 
 def document_of(id: str) -> StagedDocument:
@@ -206,7 +220,7 @@ def _give_up(document: SyncedDocument) -> SyncedDocument:
         return moved(document.update_if_unchanged("", orphans=[], undone_orphans=undone, undoing=None, **rest))
     if document.status == Status.PENDING:
         # In review, an operator has decided that what was found is not its object; else the object may still appear.
-        return moved(document.roll_back(problem, "operator", in_doubt=document.review_reason is None))
+        return moved(document.roll_back(problem, ACTOR.get(), in_doubt=document.review_reason is None))
     if document.status == Status.ACTIVE and document.operation is not None:
         again = due(DueReason.OPERATOR)
         return moved(document.update_if_unchanged(operation=None, error=problem, review_reason=None, **again))
@@ -222,7 +236,7 @@ def _gone_or_found(document: SyncedDocument) -> SyncedDocument:
     """Read the object once more; unless Stripe shows it now, the operator has confirmed that it was deleted."""
     remote_state, reply = read_remote(document)
     if remote_state not in (RemoteState.PRESENT, RemoteState.UP_TO_DATE):
-        gone = existence_of(document.stripe_id or "", "operator", deleted=True)
+        gone = existence_of(document.stripe_id or "", ACTOR.get(), deleted=True)
         return moved(merge_observation(type(document), {"_id": document.id}, gone))
     return moved(document.store_snapshot(from_reply(type(document), sure(reply))))
 

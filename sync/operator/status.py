@@ -30,7 +30,9 @@ from stripe_mongo_sync.models.rows.tally import MOST, count, counts, first_key, 
 from stripe_mongo_sync.models.state import ALIKE, CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, OTHER_VERSION, State
 from stripe_mongo_sync.models.username import fold
 from stripe_mongo_sync.sync.operator.findings import MARKS, Finding, Level, exit_code
-from stripe_mongo_sync.sync.process.screen import quoted, word
+from stripe_mongo_sync.sync.operator.processes import count as count_processes
+from stripe_mongo_sync.sync.operator.processes import differences, processes
+from stripe_mongo_sync.sync.process.screen import lasting, quoted, spoken, when, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.stripe.answers import api_version
 
@@ -41,6 +43,7 @@ BACKLOG_MAX_AGE = timedelta(minutes=20)  # a run every five minutes has done wha
 SLOW = timedelta(hours=1)  # operations, events and erasures that need longer have a problem
 UNCONFIRMED = timedelta(hours=1)  # a webhook comes within seconds
 UNFINISHED = {"operation.staged_at": {"$type": "date"}, "due_at": {"$type": "date"}}
+IN_REVIEW = {"review_reason": {"$type": "string"}}
 BEGUN = (Status.PENDING, Status.ACTIVE)  # the statuses in which an operation is still to be pushed
 COPIED = (Status.ACTIVE, Status.DELETED)  # the statuses of a mirrored document
 NAMED = 100  # customers that a warning names, at most
@@ -83,16 +86,12 @@ class Health:
         return lines if self.exit_code else [*lines, "✔ healthy"]
 
 
-def _age(age: timedelta) -> str:
-    return str(age - timedelta(microseconds=age.microseconds))
-
-
 def _spoken(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_spoken(inner)}" for name, inner in value.items() if inner) or "none"
     if isinstance(value, int) and value == MOST:
         return f"{MOST:,} or more"
-    return "never" if value is None else str(value)
+    return "never" if value is None else spoken(value)
 
 
 def status() -> Health:
@@ -110,7 +109,7 @@ def status() -> Health:
     health.facts["checkpoint"] = checkpoint and checkpoint["at"]
     _reconcile(health, now, heartbeat, there)
     if latch is not None:
-        told = f"circuit breaker open since {latch['at']:%F %R} UTC: a run reached its limit"
+        told = f"circuit breaker open since {when(latch['at'])}: a run reached its limit"
         told += f" of {latch.get('cap', 'some')} undos and deletions"
         do = "check what `reconcile --full --dry-run` would do, then run `operations reset-breaker`"
         health.problem("circuit_breaker", told, do)
@@ -123,6 +122,9 @@ def status() -> Health:
         do = f"run `{PROGRAM} migrate`"
         health.warning("migration", "what an older version stored is upgraded only as it is found", do)
     _names(health)
+    running = processes(now)
+    health.facts["processes"] = count_processes(running)
+    health.findings += differences(running)
     return health
 
 
@@ -146,20 +148,29 @@ def _ours(there: Iterable[type[StagedDocument]]) -> list[type[StagedDocument]]:
     return [model for model in there if model.resource.changeable]
 
 
+def is_confirmed(model: type[StagedDocument]) -> bool:
+    """Return whether webhooks confirm documents of a type: none does without an event of the creation."""
+    return not model.resource.mirrored and model.resource.has_created_event
+
+
+def unconfirmed_since(now: datetime) -> dict[str, Any]:
+    """Return the query of documents that a webhook should have confirmed long ago."""
+    return {"confirmed_at": None, "status": Status.ACTIVE, "created_at": {"$lt": now - UNCONFIRMED}}
+
+
 def _documents(
     health: Health, now: datetime, present: list[type[StagedDocument]], there: set[type[StagedDocument]]
 ) -> None:
     found: dict[str, dict[str, int]] = {}
     review = unconfirmed = 0
-    late = {"confirmed_at": None, "status": Status.ACTIVE, "created_at": {"$lt": now - UNCONFIRMED}}
     for model in present:
         found[model.plural()] = {}
         if model not in there:
             continue
         resource = model.resource
-        asked: dict[str, dict[str, Any]] = {"in review": {"review_reason": {"$type": "string"}}}
-        if not resource.mirrored and resource.has_created_event:  # no webhook confirms a type without a created event
-            asked["unconfirmed"] = late
+        asked: dict[str, dict[str, Any]] = {"in review": IN_REVIEW}
+        if is_confirmed(model):
+            asked["unconfirmed"] = unconfirmed_since(now)
         statuses = COPIED if resource.mirrored else Status
         found[model.plural()], beside = counts(model, "status", statuses, asked)
         review += beside["in review"]
@@ -176,22 +187,27 @@ def _documents(
     age = since and now - since
     health.facts["oldest_operation"] = age
     if age and age > SLOW:
-        told = f"the oldest pending operation is {_age(age)} old"
+        told = f"the oldest pending operation is {lasting(age)} old"
         health.warning("pending", told, "see its error in `operations list`; after a day it is resolved or in review")
+
+
+def due_since(now: datetime, sources: Iterable[type[Document]]) -> dict[type[Document], datetime]:
+    """Return since when something of each of these is due, for those of which something is."""
+    due = clock.overdue(now)
+    return {source: first for source in having(sources, due) if (first := smallest(source, due, "due_at"))}
 
 
 def _backlog(health: Health, now: datetime, there: Iterable[type[StagedDocument]]) -> None:
     """Count what is due, and since when. After an outage it may be more than one run can do."""
     due = clock.overdue(now)
-    sources: list[type[Document]] = [*there, Event]
-    longest = {source: first for source in having(sources, due) if (first := smallest(source, due, "due_at"))}
+    longest = due_since(now, [*there, Event])
     age = now - min(longest.values()) if longest else None
     waiting = {source: count(source, due) for source in longest}
     events = waiting.pop(Event, 0)
     documents = sum(waiting.values())
     health.facts.update(overdue=documents, overdue_events=events, oldest_overdue=age)
     if age and age > BACKLOG_MAX_AGE:
-        told = f"{documents:,} documents and {events:,} events are due, the first for {_age(age)}"
+        told = f"{documents:,} documents and {events:,} events are due, the first for {lasting(age)}"
         health.warning("backlog", told, f"start more processes with `{PROGRAM} reconcile`: they share the work")
 
 
@@ -205,25 +221,33 @@ def _inbox(health: Health, now: datetime) -> None:
         health.problem("events", told, "see `events list --state dead`, then `events replay --dead`")
     stuck = opened.get(EventState.RECEIVED)
     if stuck and now - stuck > SLOW:
-        told = f"an event could not be applied for {_age(now - stuck)}"
+        told = f"an event could not be applied for {lasting(now - stuck)}"
         health.warning("events", told, "see its error in `events list --state received`")
+
+
+def notices(there: Iterable[type[StagedDocument]]) -> tuple[int, list[datetime]]:
+    """Return how many notices have no deliveries yet, and since when there are some of each type and of events."""
+    told_of: list[type[NoticeOutbox]] = [*there, Event]
+    found = having(told_of, NoticeOutbox.HAS_NOTICES)
+    since = [at for source in found if (at := first_key(source, source.HAS_NOTICES, "notices.at"))]
+    return sum(count(source, source.HAS_NOTICES) for source in found), since
 
 
 def _hooks(health: Health, now: datetime, there: Iterable[type[StagedDocument]]) -> None:
     made, _ = counts(Delivery, "state", (DeliveryState.PENDING, DeliveryState.DEAD))
     began = {state: smallest(Delivery, {"state": state}, "occurred_at") for state in made}
-    told_of: list[type[NoticeOutbox]] = [*there, Event]
-    unmoved = {source: count(source, source.HAS_NOTICES) for source in having(told_of, NoticeOutbox.HAS_NOTICES)}
-    told_since = [at for source in unmoved if (at := first_key(source, source.HAS_NOTICES, "notices.at"))]
+    unmoved, told_since = notices(there)
     dead, pending = made.get(DeliveryState.DEAD, 0), made.get(DeliveryState.PENDING, 0)
     # The delivery of an event of another account has no such time.
     waiting = [*told_since, *filter(None, [began.get(DeliveryState.PENDING)])]
-    health.facts["hooks"] = {"pending": pending + sum(unmoved.values()), "dead": dead}
+    health.facts["hooks"] = {"pending": pending + unmoved, "dead": dead}
     health.facts["oldest_notice"] = now - min(waiting) if waiting else None
     if dead:
         first = began[DeliveryState.DEAD]
-        told = f"{dead} deliveries to hooks are dead{f', the oldest of {first:%F %R}' if first else ''}"
-        health.problem("hooks", told, "see `hooks list`, then `hooks replay`")
+        told = f"{dead} deliveries to hooks are dead{f', the oldest of {when(first)}' if first else ''}"
+        since = f"{first:%Y-%m-%d}" if first else "DATE"
+        do = f"see their errors in `hooks list`, mend the hook, then `hooks replay --dead-since {since}`"
+        health.problem("hooks", told, do)
     late = now - HOOKS_MAX_AGE
     if any(at < late for at in told_since) or smallest(Delivery, clock.overdue(late), "due_at"):
         health.warning("hooks", "hooks were not run for an hour", f"run `{PROGRAM} hooks run --every 5`")

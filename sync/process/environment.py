@@ -49,6 +49,11 @@ def read_environment(environment: Mapping[str, str] | None = None) -> Given:
     return given
 
 
+def logs_as_json() -> bool:
+    """Whether the log is to be JSON. It is asked before the settings are read, because their errors are logged, too."""
+    return read_environment().values.get("LOG_FORMAT", "").lower() == "json"
+
+
 def is_quoted(value: str) -> bool:
     """Whether a value begins or ends with a quote."""
     return value != "" and (value[0] in QUOTES or value[-1] in QUOTES)

@@ -1,7 +1,8 @@
-"""Finds how the command line was started, and lets a signal end it while it starts."""
+"""Finds how this process was started, and lets a signal end the command line while it starts."""
 
 import os
 import sys
+from contextvars import ContextVar
 
 from stripe_mongo_sync.signals import asked_for, end_while_starting
 
@@ -18,7 +19,16 @@ def started_as(arguments: list[str], whole: list[str]) -> str | None:
     return SCRIPT if arguments and os.path.basename(arguments[0]) == SCRIPT else None
 
 
+def program() -> str:
+    """Return which program this process is, as an operator knows it: `gunicorn`, `stripe-mongo-sync reconcile`."""
+    if STARTED_AS:
+        return " ".join([SCRIPT, *sys.argv[1:2]])
+    folder, name = os.path.split(sys.argv[0] if sys.argv else "")
+    return (os.path.basename(folder) if name == "__main__.py" else name) or "python"
+
+
 STARTED_AS = started_as(sys.argv, sys.orig_argv)
 PROGRAM = STARTED_AS or SCRIPT  # what messages name: the API's, too, which no command line started
+ONLY_LOOKS: ContextVar[bool] = ContextVar("only_looks", default=False)  # a command that writes nothing runs
 if STARTED_AS:
     end_while_starting(2)  # could not look

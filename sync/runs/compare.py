@@ -28,6 +28,7 @@ from stripe_mongo_sync.sync.engine.dependents import needed, notify_dependents, 
 from stripe_mongo_sync.sync.engine.find import Creation, Creations
 from stripe_mongo_sync.sync.engine.observations import from_page, is_new_incarnation, merge_observation
 from stripe_mongo_sync.sync.engine.refresh import refresh
+from stripe_mongo_sync.sync.engine.resolve import OnDrift
 from stripe_mongo_sync.sync.errors import CannotReadStripe, NoOwner
 from stripe_mongo_sync.sync.inbox.inbox import UNSTORABLE, unstorable
 from stripe_mongo_sync.sync.logs import log
@@ -67,13 +68,14 @@ class Comparison:
     `counts` has the outcomes: `same`, `drift`, `adopt`, `young` (left to their events), `foreign` (created by another
     installation), `twin` (an orphan), `back` (deleted here, and active again), `deleted` (since the list was read),
     `held` (deleted here but not at Stripe, and in review), `doubt` and `failed`. `report` is called for the last two,
-    and `on_edit` for a document that was edited by hand, which counts as `drift`.
+    `on_edit` for a document that was edited by hand, which counts as `drift`, and `on_drift` for each that does.
     """
 
     model: type[SyncedDocument]
     dry: bool = False
     report: Callable[[str, str], None] = lambda id, why: None
     on_edit: Callable[[str, Any, list[str]], None] = tell_log
+    on_drift: OnDrift = lambda *drift: None
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -140,6 +142,7 @@ class Comparison:
         if fields := self.model.edited(row):
             self.counts["drift"] += 1
             self.on_edit(kind, row["_id"], fields)
+            self.on_drift(kind, row["_id"], row.get("stripe"), remote, fields)
             if not self.dry:
                 put_right(self.model.of_row(row), fields, evidence)
             return
@@ -150,6 +153,7 @@ class Comparison:
         same = facts.is_as(evidence)
         self.counts["same" if same else "drift"] += 1
         if not same:
+            self.on_drift(kind, row["_id"], facts.snapshot, remote, None)
             log.info("%s %s differs from %s: %s", kind, row["_id"], remote["id"], drift(facts.snapshot, remote))
         known = same and facts.confirmed_at is not None and facts.missing_since is None
         if self.dry or known:

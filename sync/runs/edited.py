@@ -96,7 +96,8 @@ def _named(document: SyncedDocument, fields: list[str], restored: dict[str, Any]
         holder = type(document).objects(stripe_id=id, is_current=True, id__ne=document.id).first()
         if holder is not None and holder.adopted and holder.remove_adopted():  # made for the object meanwhile
             return _named(document, fields, restored)
-        document.send_to_review("it was edited in MongoDB, and another document now has its object or its name")
+        told = "it was edited in MongoDB, and another document now has its object or its name"
+        document.send_to_review(f"{told}: change that one, then `operations retry {document.id}`")
         return None
 
 

@@ -35,7 +35,8 @@ from stripe_mongo_sync.sync.process.isolation import counted, isolated
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.runs.compare import Comparison
-from stripe_mongo_sync.sync.runs.edited import edits, put_right, tell_log
+from stripe_mongo_sync.sync.runs.drift import record_edit
+from stripe_mongo_sync.sync.runs.edited import edits, put_right
 from stripe_mongo_sync.sync.runs.owners import Owners, OwnerWalk
 from stripe_mongo_sync.sync.runs.progress import OnProgress, no_progress
 from stripe_mongo_sync.sync.runs.seen import Seen
@@ -45,7 +46,6 @@ from stripe_mongo_sync.sync.shop import orders
 
 COUNTED = ("adopt", "back", "drift", "failed")  # the counts of a comparison that a report shows
 RESUMED = timedelta(days=1)  # a comparison that began longer ago is begun again
-SHOWN = 10  # documents that were edited by hand in a report; all are logged
 PAGE = 1000  # documents whose ids are in memory
 OWNERS_AT_ONCE = 250  # whose missing objects are searched together
 LIVE = {"is_current": True}
@@ -76,8 +76,10 @@ class FullComparison(Walk):
 
     def comparison(self, kind: str) -> Comparison:
         """Return the comparison, which also notes what was edited by hand."""
-        on_edit, counts = partial(_record_edit, self.run), self.parts[kind].counts
-        return Comparison(self.models[kind], dry=self.run.dry, on_edit=on_edit, counts=counts)
+        on_edit, counts = partial(record_edit, self.run), self.parts[kind].counts
+        return Comparison(
+            self.models[kind], dry=self.run.dry, on_edit=on_edit, on_drift=self.run.on_drift, counts=counts
+        )
 
     def saw(self, kind: str, ids: list[str]) -> None:
         """Note the ids on a page."""
@@ -223,7 +225,9 @@ def restore_rows(run: Run, left_out: dict[str, str]) -> None:
         for id, broken in unsound(model):
             with isolated(run.counts, f"{model.resource.kind} {id}"):
                 run.counts["drift"] += 1
-                _record_edit(run, model.resource.kind, id, sorted(rule.field for rule in broken))
+                fields = sorted(rule.field for rule in broken)
+                record_edit(run, model.resource.kind, id, fields)
+                run.on_drift(model.resource.kind, id, None, None, fields)
                 if not run.dry:
                     mend(model, id, broken)
         _put_right(model, MISNAMED, run, left_out)
@@ -261,18 +265,11 @@ def _edited(document: StagedDocument, run: Run, strays: list[str] | None = None)
             return False
         if hash(document.id) not in run.known_edits:
             run.counts["drift"] += 1
-            _record_edit(run, document.resource.kind, document.id, fields)
+            record_edit(run, document.resource.kind, document.id, fields)
+            run.on_drift(document.resource.kind, document.id, getattr(document, "stripe", None), None, fields)
         if not run.dry:
             put_right(document, fields)
     return True
-
-
-def _record_edit(run: Run, kind: str, id: Any, fields: list[str]) -> None:
-    tell_log(kind, id, fields)
-    run.counts["edited"] += hash(id) not in run.known_edits
-    run.known_edits.add(hash(id))
-    if len(run.edited) < SHOWN:
-        run.edited.append(f"{kind} {id} ({', '.join(fields)})")
 
 
 def _look_at(document: SyncedDocument, run: Run) -> bool:

@@ -17,7 +17,8 @@ from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each, set_aside
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.rows.tally import count, count_each, having
-from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State
+from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State, last_success
+from stripe_mongo_sync.sync import traces
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.buyer import settle_customers
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
@@ -37,6 +38,7 @@ from stripe_mongo_sync.sync.process.deadline import within_lease
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
+from stripe_mongo_sync.sync.runs.drift import Drifted
 from stripe_mongo_sync.sync.runs.full_comparison import Coverage, compare_everything, restore_rows
 from stripe_mongo_sync.sync.runs.progress import Backlog, OnProgress, ProgressStep, no_progress
 from stripe_mongo_sync.sync.shop.usage import send_usage
@@ -66,6 +68,7 @@ class Report:
     stopped: bool = False  # before everything was looked at
     coverage: Coverage = field(default_factory=Coverage)  # what a full comparison did not compare
     edited: list[str] = field(default_factory=list)  # documents that were edited by hand in MongoDB, and which fields
+    drifted: Drifted = field(default_factory=Drifted)  # the documents that differed from Stripe, and the money at stake
 
     @property
     def exit_code(self) -> int:
@@ -78,8 +81,13 @@ class Report:
         """Return what `--json` prints."""
         told = {"counts": dict(self.counts), "unseen": self.unseen, "full": self.full, "latched": self.latched}
         told |= {"stopped": True} if self.stopped else {}
-        compared = {**asdict(self.coverage), "edited": self.edited} if self.full else {}
+        compared = {**asdict(self.coverage), "edited": self.edited, **self.drifted.as_json()} if self.full else {}
         return {**told, **compared, "exit_code": self.exit_code}
+
+    @property
+    def lines(self) -> list[str]:
+        """What the command prints without `--json`."""
+        return [str(self), *self.drifted.lines]
 
     def __str__(self) -> str:
         done = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()) if count)
@@ -114,12 +122,14 @@ def run_once(
     Stripe. `on_progress` gets the progress, and may stop the run.
     """
     report = Report(full=full)
-    run = ReportedRun(dry=dry, counts=report.counts, edited=report.edited, on_progress=on_progress)
+    run = ReportedRun(
+        dry=dry, counts=report.counts, edited=report.edited, on_drift=report.drifted.add, on_progress=on_progress
+    )
     try:
-        with patience.active() if patience else nullcontext():
+        with traces.span("reconcile"), patience.active() if patience else nullcontext():
             _run(report, run, owner_reads)
     except CannotReadStripe as error:
-        report.unseen.append(str(error))
+        report.unseen.append(error.advised)
     except Stopped:
         report.stopped = True
         return report  # of what was done; it proves nothing of the rest, so nothing is remembered of this run
@@ -130,6 +140,8 @@ def run_once(
     report.latched = State.read(CIRCUIT_BREAKER) is not None
     if not dry:
         told = {"exit_code": report.exit_code, "counts": dict(report.counts), "unseen": report.unseen}
+        if report.exit_code == 2:
+            told["succeeded_at"] = last_success(State.read(HEARTBEAT))
         State.write(HEARTBEAT, {**told, "missed": run.missed})
     return report
 

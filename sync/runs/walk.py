@@ -119,14 +119,14 @@ class Walk:
                 in_a_row = 0
                 self._refused(kind, error)
             except CannotReadStripe as error:
-                self.unseen.append(f"{kind}: {error}")
+                self.unseen.append(f"{kind}: {error.advised}")
                 silences, in_a_row = silences + 1, in_a_row + 1
                 if in_a_row > 1 or isinstance(error, BadKey | WrongAccount):
                     return False  # it is Stripe's silence or our key, and not this kind's
         try:
             self._compare_owned()
         except CannotReadStripe as error:
-            self.unseen.append(str(error))
+            self.unseen.append(error.advised)
             silences += 1
         refused = self.owners.unseen | (self.owners.missing if self.asked else {})
         self.unseen.extend(f"{name}: {why}" for name, why in refused.items())

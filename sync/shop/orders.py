@@ -132,7 +132,8 @@ def _rejoined(order: Order) -> Order:
             return order.update_if_unchanged(payment=payment, payment_id=found.id) or order.fetch_latest()
     if order.review_reason is not None:
         return order
-    return order.send_to_review("its payment is not found: the order was edited in MongoDB") or order.fetch_latest()
+    told = "its payment is not found: the order was edited in MongoDB. Restore its `payment` and `payment_id` there"
+    return order.send_to_review(f"{told}, then `operations retry {order.id}`") or order.fetch_latest()
 
 
 def _end(order: Order, payment: SyncedDocument) -> Order:

@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from math import ceil
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from stripe_mongo_sync.models.base.resource import is_deleted
 from stripe_mongo_sync.sync.errors import CannotReadStripe, LostCursor, NoOwner, NotAvailable, ReadRefused
@@ -148,8 +149,13 @@ def unreadable(path: str, refusal: Refusal) -> CannotReadStripe:
 def unread(path: str, answer: Answer) -> CannotReadStripe:
     """Return the error to raise for a read that got no usable answer."""
     error = CannotReadStripe(f"GET {path}: {answer}")
-    error.advice = answer.silence.advice if isinstance(answer, Unknown) and answer.silence else None
+    error.advice = advice(answer) if isinstance(answer, Unknown) else None
     return error
+
+
+def advice(answer: Unknown) -> str:
+    """Return what an operator can do about an answer that did not come, or came from a Stripe in trouble."""
+    return answer.silence.advice if answer.silence else "try again; see https://status.stripe.com"
 
 
 def read_unknown(error: "stripe.StripeError", base: str) -> Unknown:
@@ -162,7 +168,8 @@ def read_unknown(error: "stripe.StripeError", base: str) -> Unknown:
         return Unknown("Stripe knows this idempotency key with other parameters", saved=True)
     status = error.http_status
     if (silent := silence(error, base)) is not None:
-        return Unknown(f"no readable answer from Stripe ({silent.reason})", silence=silent)
+        host = urlsplit(base).netloc.rpartition("@")[2]
+        return Unknown(f"no readable answer from Stripe at {host} ({silent.reason})", silence=silent)
     if status is None or status < 400:
         return Unknown(f"no readable answer from Stripe ({type(error).__name__})")
     code = getattr(error.error, "code", None)

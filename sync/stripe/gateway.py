@@ -6,16 +6,18 @@ It raises only errors that concern the whole run: a rejected key, a missing perm
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import stripe
 
 from stripe_mongo_sync.models.base.embedded import Call, Operation
 from stripe_mongo_sync.models.base.resource import is_deleted
+from stripe_mongo_sync.models.dry_run.run import dry_run
 from stripe_mongo_sync.models.state import STRIPE, State
+from stripe_mongo_sync.sync import metrics, traces
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.deadline import TIMEOUT, in_time, time_left
@@ -38,25 +40,33 @@ from stripe_mongo_sync.sync.stripe.answers import (
 from stripe_mongo_sync.sync.stripe.files import Files
 from stripe_mongo_sync.sync.stripe.reading import Reading
 from stripe_mongo_sync.sync.stripe.throttle import CALL_POLICY
-from stripe_mongo_sync.sync.stripe.transport import Transport, let_go
+from stripe_mongo_sync.sync.stripe.transport import Name, Transport, let_go
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
 
 UPLOAD = (15.0, 15.0)  # seconds to connect, or to send a file, and to read
 QUICK = (0.5, 1.0)  # s to connect and to read inside a webhook, which must be answered in 3 s: enough for two reads
+KINDS = {"object", "next_page_url"}  # each object says its kind; a list of the v2 API has none
 UPLOADING = {"base": "files", "content_type": "multipart/form-data"}  # stripe-python's options of an upload
 
 
-class Name(str):
-    """A parameter's name that equals no text: `raw_request` would take `usage` or `base` for arguments of its own."""
+def _counted(once: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Count and trace each request, with what Stripe took to answer it."""
 
-    __slots__ = ()
+    @wraps(once)
+    def counted(gateway: "Gateway", client: stripe.StripeClient, method: str, path: str, *rest: Any) -> Answer:
+        began, outcome = time.monotonic(), "denied"
+        with traces.span(f"Stripe {method.upper()} {'/'.join(path.split('/')[:3])}") as span:
+            try:
+                answer = once(gateway, client, method, path, *rest)
+                outcome = type(answer).__name__.lower()
+                return answer
+            finally:
+                metrics.count_stripe_request(method, outcome, time.monotonic() - began)
+                if outcome in ("unknown", "denied"):
+                    traces.fails(span, outcome)
 
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
+    return counted
 
 
 class Gateway(Reading, Files):
@@ -116,6 +126,8 @@ class Gateway(Reading, Files):
         `fits` checks the reply to the last call. Raises BadKey, MissingPermission or WrongAccount.
         """
         *_, last = calls = operation.calls
+        if (run := dry_run()) is not None:
+            run.do_not_send(calls)
         for call in calls:
             own = fits if call is last else _whatever
             answer = self.write_once_more(call, own, operation.api_version)
@@ -134,13 +146,17 @@ class Gateway(Reading, Files):
                 answer = replace(answer, earlier_attempt_unknown=True)
         return answer
 
-    def write(self, call: Call, fits: About, version: str | None = None, *, is_upload: bool = False) -> Answer:
+    def write(
+        self, call: Call, fits: About, version: str | None = None, *, is_upload: bool = False, bind: bool = True
+    ) -> Answer:
         """Send one request that changes something, unless the caller's deadline could pass before the answer.
 
-        Every write uses this method. A reply that does not fit counts as Unknown. Raises BadKey, MissingPermission or
-        WrongAccount.
+        Every write uses this method. A reply that does not fit counts as Unknown. Without `bind`, nothing is written
+        to the database. Raises BadKey, MissingPermission or WrongAccount.
         """
-        self.verify_account()
+        if (run := dry_run()) is not None:
+            run.do_not_send([call])
+        self.verify_account(bind=bind)
         client, times = (self._patient, UPLOAD) if is_upload else (self._client, TIMEOUT)
         options: dict[str, Any] = {"stripe_version": version or api_version(), **(UPLOADING if is_upload else {})}
         if call.method == "post":
@@ -196,6 +212,7 @@ class Gateway(Reading, Files):
     ) -> Answer:
         return CALL_POLICY.get()(partial(self._once, client or self._client, "get", path, params, {}, fits))
 
+    @_counted
     def _once(
         self,
         client: stripe.StripeClient,
@@ -216,7 +233,7 @@ class Gateway(Reading, Files):
                 method, path, **{Name(name): each for name, each in params.items()}, **options
             )
             headers: Mapping[str, str] = response.headers
-            if not isinstance(response.data, dict) or not (is_deleted(response.data) or "object" in response.data):
+            if not (isinstance(response.data, dict) and (is_deleted(response.data) or KINDS & response.data.keys())):
                 return Unknown("Stripe's answer could not be read")
             wrong = fits(response.data)
             answer: Answer = read_reply(response.data, response.headers, started, asked)

@@ -32,16 +32,17 @@ NEEDS: dict[str, Permissions] = {
     "`reconcile`, `events replay`, `operations retry \\| roll-back \\| link`": Permissions(
         ("account", "event", MIRRORED), (CREATED, CHANGED)
     ),
-    "`reconcile --dry-run`": Permissions(("account", "event", CREATED, MIRRORED)),
+    "`reconcile --dry-run`, `operations show`": Permissions(("account", "event", CREATED, MIRRORED)),
     "`backfill`": Permissions(("account", "event", LISTED)),
     "`doctor`": Permissions(("account", "event", "webhook_endpoint", CREATED)),
+    "`doctor --ping`": Permissions(("account", "event", "webhook_endpoint", CREATED), ("event_destination",)),
     "`endpoint list`": Permissions(("account", "webhook_endpoint")),
     "`endpoint create \\| update \\| roll \\| delete`": Permissions(("account",), ("webhook_endpoint",)),
     "`usage run`, and `reconcile` where usage is recorded": Permissions(("account",), ("billing.meter_event",)),
     "`payouts`": Permissions(("account", "payout", "balance_transaction")),
     "`erase`": Permissions(("account",), ("customer",)),
     "`status`, `export`, `types`, `hooks`, `events list`, `operations list`, "
-    "`migrate`, `indexes`, `new-installation`": Permissions(),
+    "`migrate`, `indexes`, `new-installation`, `completion`": Permissions(),
 }
 SPOKEN = {
     CREATED: "every type that is created",

@@ -96,6 +96,16 @@ class Reading(ABC):
                 raise CannotReadStripe(f"GET {path}: the list does not continue after {last}")
             cursor = {"starting_after": last}
 
+    def page(self, path: str, **params: Any) -> list[dict[str, Any]]:
+        """Read the first page of a list of the v2 API, which has other cursors. Raises CannotReadStripe."""
+        self.verify_account(bind=False)
+        answer = self._read(path, params, about.a_page(path))
+        if isinstance(answer, Refusal):
+            raise unreadable(path, answer)
+        if not isinstance(answer, Reply):
+            raise unread(path, answer)
+        return [each for each in answer.remote["data"] if isinstance(each, dict)]
+
     def first(self, path: str, **params: Any) -> dict[str, Any] | None:
         """Return the newest object of a list, or None if the list is empty. Raises CannotReadStripe."""
         answer = self._read(path, {**params, "limit": 1}, about.a_page(path))

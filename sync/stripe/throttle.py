@@ -16,7 +16,7 @@ from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.process.limits import RATE
 from stripe_mongo_sync.sync.process.stop import STOP
-from stripe_mongo_sync.sync.stripe.answers import Answer, Unknown
+from stripe_mongo_sync.sync.stripe.answers import Answer, Unknown, advice
 
 OUTAGE_AFTER = 300.0  # s without an answer until a long read ends
 RUN_OUTAGE_AFTER = 60.0  # s, for a run that is repeated in minutes and holds a lease of two
@@ -83,7 +83,9 @@ class Throttle:
         now = self.clock()
         self._silent_since = began if self._silent_since is None else self._silent_since
         if now - self._silent_since > self.outage_after:
-            raise Outage(f"Stripe has not answered for {_spoken(self.outage_after)}: {answer.reason}")
+            outage = Outage(f"Stripe has not answered for {_spoken(self.outage_after)}: {answer.reason}")
+            outage.advice = advice(answer)
+            raise outage
         if answer.retry_later:  # halve the rate from now on
             self._gap = min(max(self._gap, 1 / self.rate) * 2, max(LONGEST_GAP, 1 / self.rate))
         wait = answer.retry_after if answer.retry_after is not None else backoff(self._failures, WAITS).total_seconds()

@@ -17,6 +17,18 @@ from stripe_mongo_sync.sync.process.fork import in_every_child
 from stripe_mongo_sync.sync.process.mongodb_address import is_local
 
 
+class Name(str):
+    """A parameter's name that equals no text: `raw_request` would take `usage` or `base` for arguments of its own."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
 class Transport(stripe.HTTPClient):
     """The HTTP client of stripe-python. Any number of threads and forked children may use one.
 

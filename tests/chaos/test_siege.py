@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from stripe import WebhookSignature
 
-from stripe_mongo_sync.api.app import HEADERS
+from stripe_mongo_sync.api.errors import HEADERS
 from stripe_mongo_sync.bench.load import signed
 from stripe_mongo_sync.demo.client import Reply
 from stripe_mongo_sync.demo.mongod import Mongod

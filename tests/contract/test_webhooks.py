@@ -139,6 +139,41 @@ class TestThinEvents:
         assert client.v1.webhook_endpoints.list().data == []
 
 
+class TestPings:
+    def test_a_ping_is_sent_to_its_destination_alone_whatever_that_wants(
+        self, emulator: Emulator, client: Client
+    ) -> None:
+        made = emulator.endpoint(URL, payload="thin", enabled_events=["v1.customer.created"])
+        for payload in ("thin", "snapshot"):
+            emulator.endpoint("http://other/hook", payload=payload)
+
+        sent = client.v2.core.event_destinations.ping(made["id"])
+
+        (delivery,) = emulator.webhooks.take()
+        news = client.parse_event_notification(delivery.body, delivery.headers["Stripe-Signature"], made["secret"])
+        assert (news.id, news.type, delivery.url) == (sent.id, "v2.core.event_destination.ping", URL)
+        assert news.related_object.id == made["id"]
+        assert client.raw_request("get", f"/v2/core/events/{news.id}").data["type"] == sent.type
+        assert listed(client) == [], "an event of the v2 API"
+
+    def test_a_ping_of_nothing_is_refused(self, client: Client) -> None:
+        with pytest.raises(stripe.InvalidRequestError):
+            client.v2.core.event_destinations.ping("ed_test_none")
+
+    def test_destinations_are_listed_with_their_addresses_if_that_is_asked(
+        self, emulator: Emulator, client: Client
+    ) -> None:
+        made = emulator.endpoint(URL, payload="thin")
+        emulator.endpoint(URL)
+
+        (shown,) = client.v2.core.event_destinations.list({"include": ["webhook_endpoint.url"]}).data
+        (bare,) = client.v2.core.event_destinations.list().data
+
+        assert (shown.id, shown.status, shown.webhook_endpoint.url) == (made["id"], "enabled", URL)
+        assert bare.webhook_endpoint.url is None
+        assert made["secret"] not in str(shown)
+
+
 class TestDeliveries:
     def test_an_endpoint_gets_what_it_enabled(self, emulator: Emulator, client: Client) -> None:
         emulator.endpoint(URL, enabled_events=["product.created"])

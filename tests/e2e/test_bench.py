@@ -65,6 +65,14 @@ def test_no_question_of_reconcile_or_of_a_request_is_answered_by_a_scan() -> Non
     assert "Plans, among" in done.stdout
 
 
+def test_every_page_of_the_operator_is_timed() -> None:
+    done = bench("ops", "--quick")
+
+    assert done.returncode == 0, done.stderr
+    for name in ("overview", "search by username and e-mail", "one document", "events, dead", "review"):
+        assert f"\n{name}" in done.stdout, name
+
+
 @pytest.mark.long  # tests/integration/sync/shop/test_lists.py explains the same, in less time
 def test_no_combination_of_filters_and_no_part_of_access_is_answered_by_a_scan() -> None:
     done = bench("lists", "--quick")
@@ -72,6 +80,15 @@ def test_no_combination_of_filters_and_no_part_of_access_is_answered_by_a_scan()
     assert done.returncode == 0, done.stderr
     assert "Lists: of each type" in done.stdout
     assert re.search(r"^subscriptions +owners_1", done.stdout, re.MULTILINE)
+
+
+def test_questions_are_measured_among_many_documents_and_the_documents_spread_over_shards() -> None:
+    done = bench("scaling", "--quick")
+
+    assert done.returncode == 0, done.stderr
+    assert "Bytes of a document" in done.stdout
+    assert re.search(r"^an unknown object( +[\d.,]+){4}$", done.stdout, re.MULTILINE)
+    assert re.search(r"^customers +_id +range .* 100$", done.stdout, re.MULTILINE), "new ids are the greatest"
 
 
 def test_the_backfill_is_killed_twice_and_copies_everything() -> None:

@@ -25,7 +25,8 @@ from tests.support.rooms import PACKAGE, PRODUCT
 from tests.support.typed_user import USER
 from tests.support.world import KEY, SECRET, TOKEN
 
-NAMES = ("models", "sync", "api", "webhooks")  # an application may well have folders of these names
+PAGE = (".html", ".css", ".js", ".svg")  # the files of the operator's page
+NAMES = ("models", "sync", "api", "ops", "webhooks")  # an application may well have folders of these names
 BUILD = "from setuptools import build_meta; import sys; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
 HOST = '''
 """An application with a database, documents and folders of its own."""
@@ -125,9 +126,11 @@ def test_both_are_whole_and_have_nothing_else(built: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {f"{PACKAGE}/{path.relative_to(ROOT)}" for top in PRODUCT for path in (ROOT / top).rglob("*.py")}
     code |= {f"{PACKAGE}/{path.name}" for path in (*ROOT.glob("*.py"), *ROOT.glob("*.pyi"))}
+    page = {f"{PACKAGE}/{path.relative_to(ROOT)}" for path in (ROOT / "ops").rglob("*.*") if path.suffix in PAGE}
     about = {name for name in names if name.startswith(f"{PACKAGE}-{__version__}.dist-info/")}
 
-    assert names - about == code | {
+    assert len(page) > 12
+    assert names - about == code | page | {
         f"{PACKAGE}/py.typed",
         f"{PACKAGE}/api/docs.html",
         f"{PACKAGE}/sync/operator/types.json",

@@ -20,7 +20,7 @@ from stripe_mongo_sync.demo.client import Client, Json, NoAnswer
 from stripe_mongo_sync.demo.mongod import find_mongod, free_port, is_free
 from stripe_mongo_sync.demo.stack import ROOT, Stack
 from stripe_mongo_sync.demo.stay import PORT, TOKEN
-from stripe_mongo_sync.sync.commands import parser
+from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.settings import Settings
 from tests.support import eventually, stripe_cli
 from tests.support.mongo import MongoServer
@@ -233,7 +233,7 @@ def commands() -> Iterator[tuple[list[str], set[str]]]:
 def test_every_command_of_the_readme_is_there_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:
     for command, options in commands():
         with pytest.raises(SystemExit) as told:
-            parser().parse_args([*command, "--help"])
+            main([*command, "--help"])
 
         said = capsys.readouterr()
         assert told.value.code == 0, said.err

@@ -72,7 +72,9 @@ def test_no_command_begins(
     refused(code, *capsys.readouterr())
 
 
-@pytest.mark.parametrize("arguments", ["", "tidy", "reconcile --every 0", "reconcile --every nan", "operations retry"])
+@pytest.mark.parametrize(
+    "arguments", ["hooks", "tidy", "reconcile --every 0", "reconcile --every nan", "operations retry"]
+)
 def test_a_command_line_that_makes_no_sense_is_told_so(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments.split())

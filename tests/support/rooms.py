@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.support import ROOT
 
 PACKAGE = "stripe_mongo_sync"
-SERVICE = ("api", "webhooks", "sync", "models")
+SERVICE = ("api", "ops", "webhooks", "sync", "models")
 PRODUCT = (*SERVICE, "emulator")
 FACADES = ("sync/__init__.py", "sync/__main__.py", "emulator/__init__.py", "emulator/__main__.py")  # above their rooms
 

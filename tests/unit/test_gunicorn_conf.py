@@ -4,6 +4,7 @@ import os
 import runpy
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,10 +91,12 @@ def test_gunicorns_master_imports_what_workers_share_but_nothing_before_the_work
     code = (
         "import sys; from types import SimpleNamespace; from gunicorn.app.wsgiapp import WSGIApplication\n"
         "sys.argv = ['gunicorn', '--config', 'gunicorn.conf.py']; app = WSGIApplication(); app.cfg.worker_class\n"
-        "heavy = {'stripe', 'urllib3', 'requests', 'pymongo', 'mongoengine', 'flask'}\n"
+        "heavy = {'stripe', 'urllib3', 'requests', 'pymongo', 'mongoengine', 'flask', 'prometheus_client'}\n"
         "print(sorted(heavy & {*sys.modules}))\n"
-        "app.cfg.on_starting(SimpleNamespace(cfg=app.cfg))\n"
+        "server = SimpleNamespace(cfg=app.cfg); app.cfg.on_starting(server)\n"
         "print(sorted(heavy - {*sys.modules}), 'stripe_mongo_sync.wsgi' in sys.modules)\n"
+        "import os; mode = oct(os.stat(server.counts).st_mode); app.cfg.on_exit(server)\n"
+        "print(mode, os.environ['PROMETHEUS_MULTIPROC_DIR'] == server.counts, os.path.exists(server.counts))\n"
     )
     environment = {"PATH": os.environ["PATH"], "API_TOKENS": TOKEN, "MONGODB_URI": "mongodb://127.0.0.1:1/nowhere"}
     environment |= {"STRIPE_SECRET_KEY": KEY, "STRIPE_WEBHOOK_SECRET": SECRET}
@@ -102,7 +105,7 @@ def test_gunicorns_master_imports_what_workers_share_but_nothing_before_the_work
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60
     )
 
-    assert done.stdout.splitlines() == ["[]", "[] False"]
+    assert done.stdout.splitlines() == ["[]", "[] False", "0o40700 True False"]
 
 
 @pytest.mark.parametrize(
@@ -125,3 +128,34 @@ def test_a_server_that_cannot_run_this_is_refused_before_a_port_is_opened(argume
     assert done.returncode != 0
     assert told in done.stderr
     assert "Listening" not in done.stderr
+
+
+def test_a_worker_counts_at_the_first_place_that_no_living_one_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    pre_fork = conf(monkeypatch)["pre_fork"]
+    monkeypatch.setattr("stripe_mongo_sync.sync.last_good.LAST_GOOD.renew", lambda complain: None)
+    server = SimpleNamespace(log=SimpleNamespace(error=None), WORKERS={})
+    for pid in (11, 12, 13):
+        pre_fork(server, worker := SimpleNamespace())
+        server.WORKERS[pid] = worker
+    del server.WORKERS[12]
+
+    pre_fork(server, successor := SimpleNamespace())
+
+    assert (successor.place, [each.place for each in server.WORKERS.values()]) == (1, [0, 2])
+
+
+def test_without_a_folder_to_count_in_the_service_starts_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**given: object) -> str:
+        raise OSError("no space")
+
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    told: list[str] = []
+    server = SimpleNamespace(log=SimpleNamespace(error=lambda form, *given: told.append(form % given)))
+    made = conf(monkeypatch)
+
+    made["share_counts"](server)
+    made["on_exit"](server)
+
+    assert told == ["no folder for the counts can be made (OSError): each worker has its own"]
+    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ

@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+import tomllib
 from importlib.metadata import distribution, packages_distributions, version
 
 import pytest
@@ -11,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.support import ROOT
 
-SERVICE = ("models", "sync", "webhooks", "api")
+SERVICE = ("models", "sync", "webhooks", "ops", "api")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
@@ -62,15 +63,34 @@ def test_what_is_installed_and_audited_is_what_is_pinned() -> None:
     assert {name: version(name) for name in pinned} == pinned, "run `make setup`"
 
 
+def locked(name: str) -> list[str]:
+    """Return the entries of a lock, each with its hashes."""
+    lines = (ROOT / name).read_text().replace("\\\n", " ").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 def test_the_lock_is_the_same_with_hashes() -> None:
-    lock = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")
-    entries = [line for line in lock.splitlines() if line and not line.startswith("#")]
+    entries = locked("requirements.lock")
 
     assert {str(one) for one in requirements("requirements.lock")} == {
         str(one) for one in requirements("requirements.txt")
     }
     assert [line for line in entries if not HASH.search(line)] == []
     assert [line for line in entries if line.startswith("-")] == [], "pip takes nothing else beside hashes"
+
+
+def test_an_extra_that_is_imported_is_tested_in_the_version_that_is_pinned() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pinned = pins("requirements-dev.txt")
+
+    for one in map(Requirement, extras["traces"]):
+        assert one.specifier.contains(pinned[canonicalize_name(one.name)]), one
+        assert version(one.name) == pinned[canonicalize_name(one.name)], "run `make setup`"
+
+
+def test_what_builds_the_image_is_locked_and_is_what_tests_build_with() -> None:
+    assert pins("requirements-build.lock") == {"setuptools": version("setuptools")}
+    assert [line for line in locked("requirements-build.lock") if not HASH.search(line)] == []
 
 
 @pytest.mark.parametrize("package", SERVICE)
@@ -91,8 +111,11 @@ def test_what_the_service_imports_is_pinned(package: str) -> None:
     owners = packages_distributions()
     outside = imported - {*sys.stdlib_module_names, "stripe_mongo_sync"}
 
+    extra = {"opentelemetry"}  # of the extra `traces`: looked for, and done without
     assert {
-        name for name in outside if not {canonicalize_name(o) for o in owners[name]} & set(pins("requirements.txt"))
+        name
+        for name in outside - extra
+        if not {canonicalize_name(o) for o in owners[name]} & set(pins("requirements.txt"))
     } == set()
 
 

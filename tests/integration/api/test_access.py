@@ -27,11 +27,13 @@ TOKENS = {
     "till": ("write", "the-token-of-the-till"),
     "shop": ("read+write", "the-token-of-the-shop"),
     "ops": ("operate", "the-token-of-the-operators"),
+    "watch": ("metrics", "the-token-of-the-watch"),
 }
 ASKS = {  # one call that needs each scope
     "read": ("GET", "/customers"),
     "write": ("PATCH", f"/customers/{NAME}"),
     "operate": ("GET", "/status"),
+    "metrics": ("GET", "/metrics"),
 }
 
 
@@ -85,7 +87,7 @@ def test_a_token_does_what_its_scopes_say_and_nothing_else(guarded: World, count
 
         response = ask(guarded, name, method, path, json={"name": "New"} if method == "PATCH" else None)
 
-        if scope in scopes:
+        if scope in scopes or (scope, scopes) == ("metrics", ["operate"]):
             assert response.status_code == 200, scope
         else:
             assert f"`{scope}`" in problem(response, 403, "forbidden")["detail"]
@@ -111,7 +113,8 @@ def test_every_route_needs_a_scope_or_is_named_as_open() -> None:
         assert (scope is None) == (rule.endpoint in PUBLIC_ROUTES), rule
         reads = rule.methods == {"GET", "HEAD", "OPTIONS"} or rule.endpoint == "invoices.create_preview"
         wanted = Scope.READ if reads else Scope.WRITE
-        assert scope in (None, wanted, Scope.OPERATE), rule
+        assert scope in (None, wanted, Scope.OPERATE, Scope.METRICS), rule
+        assert (scope is Scope.METRICS) == (rule.endpoint == "operator.metrics"), rule
     assert {rule.endpoint for rule in app.url_map.iter_rules()} >= PUBLIC_ROUTES
 
 

@@ -276,11 +276,11 @@ def test_who_calls_after_a_failed_attempt_is_told_why_it_failed(world: World) ->
     with pytest.raises(sync.NotConnected, match=r"^Call stripe_mongo_sync\.connect\(\) before anything else\.$"):
         sync.create("customer", username="user@here.com")
 
-    away = "mongodb://127.0.0.1:1/shop?serverSelectionTimeoutMS=50"
-    with pytest.raises(sync.Unavailable, match="MongoDB cannot be reached"):
+    away = "mongodb://127.0.0.1:1/shop"
+    with pytest.raises(sync.Unavailable, match=r"MongoDB at 127\.0\.0\.1:1 does not answer"):
         sync.connect(replace(world.read, mongodb_uri=away))
 
-    with pytest.raises(sync.NotConnected, match="connecting failed: MongoDB cannot be reached"):
+    with pytest.raises(sync.NotConnected, match=r"connecting failed: MongoDB at 127\.0\.0\.1:1 does not"):
         sync.create("customer", username="user@here.com")
     world.start()
     assert current()

@@ -21,7 +21,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api import create_app
-from stripe_mongo_sync.api.server.door import MINE, door_of
+from stripe_mongo_sync.api.server.door import MINE, OURS, door_of
+from stripe_mongo_sync.api.server.logger import Logger
 from stripe_mongo_sync.models import Event
 from tests.support import eventually
 from tests.support.served import PATIENCE, Served, served
@@ -330,6 +331,16 @@ def test_a_setting_of_gunicorn_that_concerns_each_request_closes_the_door(
         assert door_of(world.app, config) is None
     finally:
         del world.app.extensions[MINE]
+
+
+def test_a_log_in_json_leaves_the_door_open(world: World) -> None:
+    config, app = Config(), create_app(world.read)
+    app.extensions[MINE] = True
+
+    config.set("logger_class", OURS["logger_class"])
+
+    assert issubclass(config.logger_class, Logger)
+    assert door_of(app, config) is not None
 
 
 def test_an_application_of_others_has_no_door(world: World) -> None:

@@ -1,8 +1,9 @@
 """The doctor: each check can fail, says what is wrong and what to do, and none of them changes anything."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from pymongo import IndexModel, WriteConcern
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event, State
-from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, HEARTBEAT
+from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, HEARTBEAT, STRIPE
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.operator.catalogue import covered_events
-from stripe_mongo_sync.sync.operator.doctor import clocks, deployment, examine
+from stripe_mongo_sync.sync.operator.doctor import clocks, deployment, examine, place
 from stripe_mongo_sync.sync.operator.findings import Finding, Level
 from stripe_mongo_sync.sync.operator.mongodb_security import exposure, protection
 from stripe_mongo_sync.sync.stripe.answers import api_version
@@ -90,6 +91,32 @@ def test_all_is_well(shop: World, run: Run, capsys: pytest.CaptureFixture[str]) 
     out = capsys.readouterr().out
     assert "✔ webhooks: webhooks arrive: all recent events of covered types were received" in out
     assert "(3 requests to Stripe)" in out
+
+
+def test_the_account_the_mode_and_the_database_are_shown(new_database: str) -> None:
+    shop = World(new_database, settings={"COLLECTION_PREFIX": "billing_"})
+    try:
+        found, account, name = examine(), shop.stripe.engine.account, our_database().name
+    finally:
+        shop.stop()
+
+    where = {"hosts": ["127.0.0.1"], "name": name, "prefix": "billing_"}
+    said = found.as_json()
+    assert (said["account"], said["mode"], said["database"]) == (account, "test", where)
+    assert found.lines[0] == f"{account} in test mode, and the database {name} at 127.0.0.1 with the prefix billing_"
+
+
+def test_the_account_that_a_database_is_bound_to_is_shown_while_stripe_is_silent(shop: World, run: Run) -> None:
+    shop.stripe.fault("cut_before", method="GET", times=None)
+
+    assert run("doctor")[1]["account"] == shop.stripe.engine.account
+
+
+def test_no_part_of_a_password_is_shown(shop: World) -> None:
+    told = place(replace(shop.read, mongodb_uri="mongodb+srv://ann:9f8a7c6b5d4e@db.example/shop?tls=true"))
+
+    assert told["database"]["hosts"] == ["db.example"]
+    assert not any(secret in str(told) for secret in ("ann", "9f8a7c6b5d4e"))
 
 
 # --- the key ---
@@ -363,6 +390,92 @@ def test_thin_events_are_webhooks_too(shop: World, told: Any) -> None:
     only(told("endpoint"), 0, "warning", "but events have arrived", "Workbench")
 
 
+# --- a ping ---
+
+
+@pytest.fixture
+def thin(shop: World) -> str:
+    """The id of an event destination that points to the shop, beside its webhook endpoint."""
+    return str(shop.stripe.endpoint(URL, SECRET, payload="thin")["id"])
+
+
+def pinged(shop: World, pause: Callable[[float], object], url: str | None = None) -> Finding:
+    """Let the doctor ping, and return what it found; `pause` is what happens while it waits."""
+    (found,) = [each for each in examine(url, ping=True, pause=pause).findings if each.check == "ping"]
+    return found
+
+
+def test_a_ping_that_arrives_proves_the_way_of_all_events(shop: World, thin: str) -> None:
+    found = pinged(shop, lambda seconds: shop.deliver())
+
+    assert (found.level, found.message) == (Level.OK, f"a ping that Stripe sent to {thin} arrived here")
+    (ping,) = Event.objects(type="v2.core.event_destination.ping")
+    assert (ping.state, ping.via) == ("ignored", "webhook")
+    assert "not kept here" in ping.reason
+    assert [f"{each.method} {each.path}" for each in shop.stripe.requests if "/v2/" in each.path] == [
+        "GET /v2/core/event_destinations",
+        f"POST /v2/core/event_destinations/{thin}/ping",
+    ]
+
+
+def test_a_ping_that_does_not_arrive_is_told_after_ten_seconds(shop: World, thin: str) -> None:
+    waited: list[float] = []
+
+    found = pinged(shop, waited.append)
+
+    assert (found.level, "did not arrive here within 10 s" in found.message) == (Level.PROBLEM, True)
+    assert "secret" in found.advice
+    assert 9 <= sum(waited) <= 10
+
+
+def test_without_being_asked_the_doctor_lets_stripe_send_nothing(shop: World, thin: str, run: Run) -> None:
+    with untouched(shop, may_read=True):
+        run("doctor")
+
+    assert not shop.webhooks()
+
+
+def test_only_what_points_here_is_pinged(shop: World, thin: str, run: Run) -> None:
+    shop.stripe.endpoint("https://b.example/hook", payload="thin")
+    _, said = run("doctor", "--ping", "--url", "https://c.example/hook")
+    assert "none points here" in next(each["message"] for each in said["findings"] if each["check"] == "ping")
+
+    found = pinged(shop, lambda seconds: shop.deliver(), URL)
+
+    assert (found.level, thin in found.message) == (Level.OK, True)
+
+
+def test_a_classic_endpoint_has_no_ping_and_that_is_no_fault(shop: World, run: Run) -> None:
+    code, said = run("doctor", "--ping")
+
+    (found,) = [each for each in said["findings"] if each["check"] == "ping"]
+    assert (code, found["level"], "event destinations only" in found["message"]) == (0, "ok", True)
+
+
+def test_a_destination_that_stripe_has_disabled(shop: World, thin: str, told: Any) -> None:
+    shop.stripe.engine.realm().find("v2.core.event_destination", thin)["status"] = "disabled"  # type: ignore[index]
+
+    only(told("ping", "--ping"), 1, "problem", f"{thin} is disabled", "Workbench")
+
+
+def test_a_key_that_may_not_ping_is_told_so(shop: World, thin: str, told: Any) -> None:
+    shop.settings["STRIPE_SECRET_KEY"] = "rk_test_world"
+    shop.start()
+    shop.stripe.restrict("rk_test_world", {"event_destination": "write"})
+
+    _, found = told("permissions", "--ping")
+
+    assert [(level, "rak_event_destination_write" in message) for level, message, _ in found] == [("warning", True)]
+
+
+def test_a_ping_whose_reply_is_lost_is_repeated_with_its_key(shop: World, thin: str) -> None:
+    shop.stripe.fault("cut_after", method="POST", times=1)
+
+    assert pinged(shop, lambda seconds: shop.deliver()).level == Level.OK
+
+    assert Event.objects(type="v2.core.event_destination.ping").count() == 1
+
+
 def test_many_documents_that_nobody_confirmed(shop: World, told: Any) -> None:
     for number in range(10):
         sync.create_customer(f"user {number}")
@@ -517,8 +630,8 @@ def test_what_is_pending_for_long(shop: World, told: Any) -> None:
 
     shop.advance(hours=2)
 
-    only(told("pending"), 0, "warning", "pending operation is 2:00:0", "operations list")
-    only(told("events"), 0, "warning", "could not be applied for 2:00:0", "events list --state received")
+    only(told("pending"), 0, "warning", "pending operation is 2 h", "operations list")
+    only(told("events"), 0, "warning", "could not be applied for 2 h", "events list --state received")
 
 
 def test_reconcile_that_does_not_run(shop: World, told: Any) -> None:
@@ -551,3 +664,31 @@ def test_why_stripe_is_silent_is_told_with_what_to_do_and_in_the_log_once(
     told = [record.getMessage() for record in caplog.records if "Stripe does not answer" in record.getMessage()]
     assert len(told) == 1
     assert "the connection was refused" in told[0]
+
+
+def test_a_disk_of_mongodb_that_is_nearly_full_is_a_problem(
+    shop: World, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told("mongodb") == (0, [])
+
+    monkeypatch.setattr("stripe_mongo_sync.sync.operator.mongodb_security.LITTLE", 1 << 60)
+
+    code, [(level, message, advice)] = told("mongodb")
+    assert (code, level, advice) == (1, "problem", "make room on it, or give MongoDB a larger disk")
+    assert message.startswith("the disk of MongoDB has only ")
+
+
+@pytest.mark.parametrize("account", ["ours", "acct_other"])
+def test_another_installation_is_a_warning_if_it_has_our_account(account: str, shop: World, told: Any) -> None:
+    bound = State.read(STRIPE) or {}
+    theirs = {"account": bound["account"] if account == "ours" else account, "livemode": bound["livemode"]}
+    others = our_database()["biling_sync_state"]
+    others.insert_one({"_id": STRIPE, "value": theirs})
+    try:
+        code, found = told("mongodb")
+    finally:
+        others.drop()
+
+    assert code == 0
+    assert [level for level, *_ in found] == (["warning"] if account == "ours" else [])
+    assert all(message.endswith("of the same Stripe account: 'biling_'") for _, message, _ in found)

@@ -55,6 +55,7 @@ def test_force_links_what_differs_and_says_so(world: World, run: Run) -> None:
     code, told = run("operations link", str(customer.id), remote["id"], "--force")
 
     assert (code, told["status"], told["stripe_id"], told["differs"]) == (0, "active", remote["id"], ["email"])
+    assert customer.fetch_latest().status_changed_by == "operator", "a command is nobody's in particular"
     world.converge()
     assert customer.fetch_latest().email == "somebody@else.com"
     assert_in_sync(world)
@@ -73,6 +74,7 @@ def test_over_http_what_differs_is_named_and_its_values_are_not(world: World) ->
     problem(refused, 409, "not-possible")
     assert sorted(refused.json["differences"]) == ["email", "name"]
     assert "Eve" not in refused.text
+    assert customer.fetch_latest().status_changed_by == "operator ops", "whose token it was stays on the document"
     assert "Ada" not in refused.text
     assert (linked.status_code, linked.json["status"], linked.json["removed"]) == (200, "active", None)
     assert sorted(linked.json["differs"]) == ["email", "name"]

@@ -13,14 +13,16 @@ from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.errors import MissingPermission
 from stripe_mongo_sync.sync.operator import operations
+from stripe_mongo_sync.sync.operator.doctor import examine
+from stripe_mongo_sync.sync.operator.findings import Finding
 from stripe_mongo_sync.sync.stripe.permissions import CREATED, MIRRORED, NEEDS, PORTAL, markdown, members
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.run import Run
-from tests.support.world import URL, World
+from tests.support.world import SECRET, URL, World
 
 KEY = "rk_test_restricted"
-SERVICE, RECONCILE, DRY, BACKFILL, DOCTOR, LIST, ENDPOINT, USAGE, PAYOUTS, ERASE, NOTHING = NEEDS
+SERVICE, RECONCILE, DRY, BACKFILL, DOCTOR, PING, LIST, ENDPOINT, USAGE, PAYOUTS, ERASE, NOTHING = NEEDS
 MADE = members([CREATED])
 LISTED = [kind for kind in MADE if kinds()[kind].resource.listable]
 
@@ -147,6 +149,19 @@ def test_the_doctor_works_with_its_row_and_names_what_it_lacks(shop: World, run:
     (kinds_denied,) = [finding["message"] for finding in denied if finding["level"] == "problem"]
     assert set(kinds_denied.removeprefix("the restricted key may not read ").split(", ")) <= set(LISTED)
     assert all("docs/SECURITY.md" in finding["advice"] for finding in denied)
+
+
+def test_a_ping_works_with_its_row_and_names_what_it_lacks(shop: World) -> None:
+    shop.stripe.endpoint(URL, SECRET, payload="thin")
+
+    def found() -> list[Finding]:
+        return examine(ping=True, pause=lambda seconds: shop.deliver()).findings
+
+    allow(shop, PING)
+    assert [each.level for each in found() if each.check == "ping"] == ["ok"]
+    for lacks in (read, write):
+        allow(shop, PING, but=lacks(["event_destination"]))
+        assert named([each.message for each in found()]) == lacks(["event_destination"])
 
 
 @pytest.mark.fault("144")

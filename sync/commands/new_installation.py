@@ -1,16 +1,10 @@
 """`stripe-mongo-sync new-installation`: give a cloned database an identity of its own."""
 
-import argparse
-
-from stripe_mongo_sync.sync.commands.cli import Commands, command, say
+from stripe_mongo_sync.sync.commands.cli import Given, command, say
 
 
-def add(commands: Commands) -> None:
-    """Describe the command line."""
-    command(commands, "new-installation", "give a cloned database an identity of its own", run)
-
-
-def run(given: argparse.Namespace) -> int:
+@command("new-installation", "give a cloned database an identity of its own", examples=("new-installation",))
+def main(given: Given) -> int:
     """Give the database a new installation id."""
     from stripe_mongo_sync.models.state import State
 

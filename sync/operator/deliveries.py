@@ -1,0 +1,90 @@
+"""The operator's functions for the deliveries to hooks: list, replay or drop them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from stripe_mongo_sync.models import Delivery, DeliveryState
+from stripe_mongo_sync.sync.errors import NotFound, NotPossible
+from stripe_mongo_sync.sync.process.screen import quoted, when, word
+
+UNFINISHED = (DeliveryState.PENDING, DeliveryState.DEAD)
+CHANGED = "The delivery has just changed: see it in `hooks list`, and try again."
+GIVEN_UP = "given up by an operator"
+
+
+def search(states: Sequence[str] = UNFINISHED, *, limit: int = 0, newest: bool = False) -> list[Delivery]:
+    """Return the deliveries in these states, the oldest or the newest first; with a `limit`, at most that many."""
+    found = Delivery.objects(state__in=[*states]).order_by("-occurred_at" if newest else "occurred_at")
+    return list(found.limit(limit) if limit else found)
+
+
+def delivery_of(id: str) -> Delivery:
+    """Return the delivery with that id. Raises NotFound."""
+    row: Delivery | None = Delivery.objects(id=id).first()
+    if row is None:
+        raise NotFound("There is no such delivery: see `hooks list`.")
+    return row
+
+
+def dead_since(since: datetime | None) -> list[Delivery]:
+    """Return the deliveries that died since then; all that are dead, if no time is given."""
+    died = {"dead_at__gte": since} if since else {}
+    return list(Delivery.objects(state=DeliveryState.DEAD, **died).order_by("occurred_at"))
+
+
+def replay(row: Delivery) -> Delivery:
+    """Make a delivery due again, with all of its attempts. Raises NotPossible."""
+    again = row.replay()
+    if again is None:
+        raise NotPossible(CHANGED)
+    return again
+
+
+def replay_all(rows: Sequence[Delivery]) -> Iterator[Delivery]:
+    """Replay these deliveries, and yield each that no other process has changed meanwhile."""
+    yield from (again for row in rows if (again := row.replay()))
+
+
+def drop(row: Delivery) -> Delivery:
+    """Mark a dead delivery as done, because nobody needs it any more. Raises NotPossible."""
+    if row.state != DeliveryState.DEAD:
+        raise NotPossible(f"Delivery {row.id} is {row.state}, and only dead deliveries can be dropped.")
+    dropped = row.succeed(f"{GIVEN_UP}; {row.reason}", bare=GIVEN_UP)
+    if dropped is None:
+        raise NotPossible(CHANGED)
+    return dropped
+
+
+def summary(row: Delivery) -> dict[str, Any]:
+    """Return what an operator needs to know about a delivery."""
+    return {
+        "id": row.id,
+        "hook": row.hook,
+        "notice": row.notice,
+        "name": row.name,
+        "at": row.occurred_at,
+        "occurred_at": row.occurred_at,
+        "state": row.state,
+        "attempts": row.attempts,
+        "due": row.due_at,
+        "due_reason": row.due_reason,
+        "dead_at": row.dead_at,
+        "replays": row.replays,
+        "error": row.reason,
+        "reason": row.reason,
+    }
+
+
+def summary_line(one: dict[str, Any]) -> str:
+    """Return one entry as a line."""
+    return f"{word(one['id'])} {one['state']}: {note(one)}"
+
+
+def note(one: dict[str, Any]) -> str:
+    """Return what is to be known of an entry beside its id and its state."""
+    told = [f"attempts {one['attempts']}"] if one["attempts"] else []
+    told += [f"due {when(one['due'])}"] if one["due"] else []
+    told += [f"replays {one['replays']}"] if one["replays"] else []
+    told += [f"error {quoted(one['error'])}"] if one["error"] else []
+    return ", ".join(told) or "due"
