@@ -33,7 +33,7 @@ from stripe_mongo_sync.sync.inbox.inbox import DUPLICATE
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.stripe.answers import api_version
 
-TIMEOUT = 5.0  # s for all of a round
+TIMEOUT = 5.0  # s for all rounds and attempts
 ROUNDS, ATTEMPTS = 2, 5  # of a batch; more attempts only if the connection broke, as at a failover
 LARGEST = 128 * 1024  # bytes of an event
 MOST_BYTES = 2 * 1024 * 1024  # of a round: as BSON they may be five times as long, and a command has 16 MB
@@ -74,11 +74,15 @@ def _bounded(arrivals: Sequence[Arrival]) -> Iterator[dict[int, Arrival]]:
 
 
 def _commit(arrivals: dict[int, Arrival], answers: list[str | None]) -> None:
+    with pymongo.timeout(TIMEOUT):  # for all attempts: who waits for an answer waits no longer for several
+        _attempt(arrivals, answers)
+
+
+def _attempt(arrivals: dict[int, Arrival], answers: list[str | None]) -> None:
     rounds = 0
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            with pymongo.timeout(TIMEOUT):
-                again = _Batch(arrivals, answers).commit()
+            again = _Batch(arrivals, answers).commit()
         except Exception as error:  # of whatever kind: a row that was edited by hand must not fail the other events
             changed = isinstance(error, AutoReconnect) and not isinstance(error, AWAY)
             if attempt == ATTEMPTS or not changed:

@@ -150,8 +150,13 @@ def test_beside_a_siege_probes_and_webhooks_are_answered_at_once(stack: Stack, m
             assert asked(stack, lambda: deliver(stack), AT_ONCE) == 200
 
 
-def test_while_mongodb_hangs_probes_are_answered_at_once_and_soon_webhooks_are(stack: Stack, mongod: Mongod) -> None:
+@pytest.mark.parametrize("since", ["just now", "for a ping"])
+def test_while_mongodb_hangs_probes_are_answered_at_once_and_soon_webhooks_are(
+    stack: Stack, mongod: Mongod, since: str
+) -> None:
+    """If it has hung for longer, the driver notices while the webhooks wait, and ends their commands with other errors."""
     with hanging_mongodb(stack, mongod), ExitStack() as open_ones, ThreadPoolExecutor(24) as pool:
+        eventually(lambda: since == "just now" or stack.service.get("/readyz").status == 503)
         first = []
         for other in stack.workers():  # each of the two has its own to learn from
             with frozen(other):
