@@ -4,7 +4,7 @@ The row keeps the raw bytes, because some valid JSON cannot be stored as BSON, a
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -53,6 +53,9 @@ class Via(StrEnum):
 OPEN = (EventState.RECEIVED, EventState.WAITING)
 FAILED = (EventState.RECEIVED, EventState.DEAD)
 OTHER_INSTALLATION = "made by another installation"
+GONE = "about an unknown object that is gone"
+WITHOUT_ADOPTION = "an unknown object, and ADOPT=no"
+UNADOPTED = (GONE, WITHOUT_ADOPTION)  # an event that was ignored for this applies if its object has a document now
 MAX_ATTEMPTS = 15  # with the backoff below, about six hours
 
 
@@ -251,6 +254,13 @@ class Event(NoticeOutbox, Claimable):
         cls.own_rows().update_many(
             {"object_id": object_id, "state": EventState.WAITING}, [{"$set": due(DueReason.WAITING)}]
         )
+
+    @classmethod
+    def reopen_unadopted(cls, object_ids: Collection[str], since: int) -> None:
+        """Make due what was ignored because these objects had no document, from Stripe's second `since` on."""
+        ignored = {"state": EventState.IGNORED, "reason": {"$in": [*UNADOPTED]}, "created": {"$gte": since}}
+        waits = {"state": EventState.WAITING, "finished_at": None, **due(DueReason.WAITING)}
+        cls.own_rows().update_many({"object_id": {"$in": [*object_ids]}, **ignored}, [{"$set": waits}])
 
     @classmethod
     def forget_maker(cls, object_id: str) -> None:

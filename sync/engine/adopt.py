@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from stripe_mongo_sync.models import Event, Status, SyncedDocument
 from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.base.queries import DOUBT_LASTS
-from stripe_mongo_sync.models.event import OTHER_INSTALLATION, EventState
+from stripe_mongo_sync.models.event import GONE, OTHER_INSTALLATION, WITHOUT_ADOPTION, EventState
 from stripe_mongo_sync.models.event_body import creation_key
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.sure import sure
@@ -35,7 +35,6 @@ from stripe_mongo_sync.sync.stripe.listing import LAG, made_at
 ADOPTION_DELAY = timedelta(minutes=15)  # after an event: by then, a process that created its object has linked it
 WAITS = DOUBT_LASTS + timedelta(days=1)  # how long an event waits for a decision; by then, every other doubt has ended
 LONGEST_WAIT = timedelta(days=1)
-WITHOUT_ADOPTION = "an unknown object, and ADOPT=no"
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class EventResult:
     erased: bool | None = None  # whether it is about an erased person; None: not checked
     as_of: datetime | None = None  # when `erased` was checked, by MongoDB's clock
     waits_for: ObjectId | None = None  # the document whose object its object may be
+    unknown: type[SyncedDocument] | None = None  # the model of its object, if that had no document
 
 
 def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> EventResult:
@@ -70,7 +70,7 @@ def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quic
     if first and wanted and (blank or evidence.unshown) and not evidence.deleted:
         reply = current().gateway.get(model.resource.object_path(remote["id"]), quick=quick)
         if reply.gone if reply else blank:
-            return EventResult(EventState.IGNORED, "about an unknown object that is gone")
+            return EventResult(EventState.IGNORED, GONE)
         if reply:  # otherwise the event shows the object, and one 404 proves nothing
             remote, evidence = reply.remote, from_reply(model, reply)
     if verdict := _link_by_correlation_id(model, remote, evidence, quick=quick):
@@ -130,7 +130,7 @@ def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Obser
         path = model.resource.read_path(remote)
         reply = current().gateway.get(path, quick=quick) if path else None
         if reply is None or reply.gone:
-            return EventResult(EventState.IGNORED, "about an unknown object that is gone")
+            return EventResult(EventState.IGNORED, GONE)
         evidence = from_reply(model, reply)
     return _adopted(model, evidence, quick=quick)
 
@@ -153,7 +153,7 @@ def _overtaken(event: dict[str, Any]) -> bool:
 def _look_and_adopt(model: type[SyncedDocument], event: dict[str, Any], made: Creation | None) -> EventResult:
     reply = current().gateway.get(model.resource.object_path(event["data"]["object"]["id"]))
     if reply is None or reply.gone:
-        return EventResult(EventState.IGNORED, "about an unknown object that is gone")
+        return EventResult(EventState.IGNORED, GONE)
     if made is None:
         made = Creations(model).of([reply.remote], int(event["created"])).get(reply.remote["id"])
     return adopt_unless_ours(model, reply, made)
@@ -180,6 +180,7 @@ def _adopted(model: type[SyncedDocument], evidence: Observation, *, quick: bool 
     try:
         document = model.adopt(evidence)
         log.info("%s %s adopts %s", model.resource.kind, document.id, evidence.stripe_id)
+        Event.reopen_unadopted([evidence.stripe_id], evidence.earliest)
     except DuplicateKeyError:  # another process was first; merge into its document
         if _given(model, {"stripe_id": evidence.stripe_id}, evidence, quick=quick) is None:
             return EventResult(

@@ -53,7 +53,8 @@ def commit(arrivals: Sequence[Arrival]) -> list[str | None]:
     """
     answers: list[str | None] = [None] * len(arrivals)
     for part in _bounded(arrivals) if not UPGRADE else ():  # one by one, each row is upgraded before it is used
-        _commit(part, answers)
+        with pymongo.timeout(TIMEOUT):  # for all attempts: who waits for an answer waits no longer for several
+            _commit(part, answers)
     return answers
 
 
@@ -74,11 +75,6 @@ def _bounded(arrivals: Sequence[Arrival]) -> Iterator[dict[int, Arrival]]:
 
 
 def _commit(arrivals: dict[int, Arrival], answers: list[str | None]) -> None:
-    with pymongo.timeout(TIMEOUT):  # for all attempts: who waits for an answer waits no longer for several
-        _attempt(arrivals, answers)
-
-
-def _attempt(arrivals: dict[int, Arrival], answers: list[str | None]) -> None:
     rounds = 0
     for attempt in range(1, ATTEMPTS + 1):
         try:

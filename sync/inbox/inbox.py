@@ -6,6 +6,7 @@ stored as `received`, and drained later.
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from bson.errors import InvalidDocument
@@ -13,7 +14,7 @@ from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, Wri
 
 from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument
 from stripe_mongo_sync.models.base.whose import left_by, owners_before, owners_of_event
-from stripe_mongo_sync.models.event import MAX_ATTEMPTS, OTHER_INSTALLATION, EventState, Via
+from stripe_mongo_sync.models.event import MAX_ATTEMPTS, OTHER_INSTALLATION, UNADOPTED, EventState, Via
 from stripe_mongo_sync.models.event_body import without_content
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import is_away
@@ -70,7 +71,15 @@ def record(arrival: Arrival, verdict: EventResult) -> bool:
     )
     if verdict.adopted:
         _apply_what_waited(arrival.object_id or "", quick=arrival.via == Via.WEBHOOK)
+    _look_again(arrival, verdict)
     return stored
+
+
+def _look_again(arrival: Arrival, verdict: EventResult) -> None:
+    """Make an event due that was ignored while another process inserted the document of its object."""
+    model, id = verdict.unknown, arrival.object_id
+    if verdict.why in UNADOPTED and model and id and model.objects(stripe_id=id).only("id").first() is not None:
+        Event.reopen_unadopted([id], int(arrival.event["created"]))
 
 
 def _apply_what_waited(object_id: str, *, quick: bool) -> None:
@@ -141,7 +150,7 @@ def _merge(model: type[SyncedDocument], arrival: Arrival, *, quick: bool) -> Eve
     event, evidence = arrival.event, arrival.evidence
     document = merge_observation(model, arrival.where, evidence)
     if document is None or is_new_incarnation(document, arrival.remote):
-        return apply_to_unknown(model, event, quick=quick)
+        return replace(apply_to_unknown(model, event, quick=quick), unknown=model)
     known: dict[str, Any] = {"erased": document.erased_at is not None, "as_of": document.as_of}
     if evidence.stripe_id in document.orphans:
         return EventResult(EventState.APPLIED, "an orphan of this document, which will be undone", **known)
@@ -190,4 +199,5 @@ def drain_one(row: Event, *, quick: bool = False) -> EventState:
     due = backoff(row.attempts) if verdict.state == EventState.RECEIVED else verdict.due
     bared = without_content(event) if row.erased_at or _erased(verdict, event) else None
     row.finish(verdict.state, verdict.why, due, bared, verdict.waits_for)
+    _look_again(arrival, verdict)
     return verdict.state

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pymongo.errors import OperationFailure, PyMongoError
 
-from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models import Event, Status, SyncedDocument
 from stripe_mongo_sync.models.base.facts import Observation, facts_of
 from stripe_mongo_sync.models.base.resource import shortened
 from stripe_mongo_sync.models.event import OTHER_INSTALLATION, EventState
@@ -227,7 +227,9 @@ class Comparison:
         except (*UNSTORABLE, OperationFailure) as error:  # one by one then says which, and why
             if isinstance(error, PyMongoError) and is_away(error):
                 raise
-        self.counts["adopt"] += len(fresh) - len(left)
+        if adopted := [seen for seen in evidence if seen.stripe_id not in left]:
+            Event.reopen_unadopted([seen.stripe_id for seen in adopted], min(seen.earliest for seen in adopted))
+        self.counts["adopt"] += len(adopted)
         self._tell(evidence)
         for one in simple:  # one by one: the page is old, another process was faster, or it cannot be stored
             if one.remote["id"] in left or one.remote["id"] not in fresh:

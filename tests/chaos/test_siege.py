@@ -154,7 +154,7 @@ def test_beside_a_siege_probes_and_webhooks_are_answered_at_once(stack: Stack, m
 def test_while_mongodb_hangs_probes_are_answered_at_once_and_soon_webhooks_are(
     stack: Stack, mongod: Mongod, since: str
 ) -> None:
-    """If it has hung for longer, the driver notices while the webhooks wait, and ends their commands with other errors."""
+    """If it has hung for longer, the driver notices while the webhooks wait, and gives another error."""
     with hanging_mongodb(stack, mongod), ExitStack() as open_ones, ThreadPoolExecutor(24) as pool:
         eventually(lambda: since == "just now" or stack.service.get("/readyz").status == 503)
         first = []

@@ -453,7 +453,7 @@ def test_a_classic_endpoint_has_no_ping_and_that_is_no_fault(shop: World, run: R
 
 
 def test_a_destination_that_stripe_has_disabled(shop: World, thin: str, told: Any) -> None:
-    shop.stripe.engine.realm().find("v2.core.event_destination", thin)["status"] = "disabled"  # type: ignore[index]
+    shop.stripe.engine.realm().find("v2.core.event_destination", thin)["status"] = "disabled"
 
     only(told("ping", "--ping"), 1, "problem", f"{thin} is disabled", "Workbench")
 
