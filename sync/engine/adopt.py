@@ -49,7 +49,6 @@ class EventResult:
     erased: bool | None = None  # whether it is about an erased person; None: not checked
     as_of: datetime | None = None  # when `erased` was checked, by MongoDB's clock
     waits_for: ObjectId | None = None  # the document whose object its object may be
-    unknown: type[SyncedDocument] | None = None  # the model of its object, if that had no document
 
 
 def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> EventResult:

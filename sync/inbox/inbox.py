@@ -6,7 +6,6 @@ stored as `received`, and drained later.
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from bson.errors import InvalidDocument
@@ -77,9 +76,11 @@ def record(arrival: Arrival, verdict: EventResult) -> bool:
 
 def _look_again(arrival: Arrival, verdict: EventResult) -> None:
     """Make an event due that was ignored while another process inserted the document of its object."""
-    model, id = verdict.unknown, arrival.object_id
-    if verdict.why in UNADOPTED and model and id and model.objects(stripe_id=id).only("id").first() is not None:
-        Event.reopen_unadopted([id], int(arrival.event["created"]))
+    if verdict.why not in UNADOPTED or arrival.model is None or arrival.object_id is None:
+        return
+    document = arrival.model.objects(__raw__=arrival.where).order_by("-is_current").first()
+    if document is not None and not is_new_incarnation(document, arrival.remote):
+        Event.reopen_unadopted([arrival.object_id], int(arrival.event["created"]))
 
 
 def _apply_what_waited(object_id: str, *, quick: bool) -> None:
@@ -150,7 +151,7 @@ def _merge(model: type[SyncedDocument], arrival: Arrival, *, quick: bool) -> Eve
     event, evidence = arrival.event, arrival.evidence
     document = merge_observation(model, arrival.where, evidence)
     if document is None or is_new_incarnation(document, arrival.remote):
-        return replace(apply_to_unknown(model, event, quick=quick), unknown=model)
+        return apply_to_unknown(model, event, quick=quick)
     known: dict[str, Any] = {"erased": document.erased_at is not None, "as_of": document.as_of}
     if evidence.stripe_id in document.orphans:
         return EventResult(EventState.APPLIED, "an orphan of this document, which will be undone", **known)

@@ -10,7 +10,7 @@ from pymongo.database import Database
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, Event, Status
+from stripe_mongo_sync.models import Coupon, Customer, Event, Status
 from stripe_mongo_sync.models.event import GONE, EventState
 from stripe_mongo_sync.sync.engine.adopt import adopt_unless_ours
 from stripe_mongo_sync.sync.inbox import inbox
@@ -171,3 +171,28 @@ def test_with_adoption_off_an_update_is_not_lost_either(world: World, stop: Stop
     assert Customer.objects.get().name == "Edited"
     assert Event.objects.get(type="customer.created").state == EventState.IGNORED, "it shows nothing new"
     assert_in_sync(world)
+
+
+@pytest.mark.fault("165")
+def test_the_document_of_an_earlier_object_with_a_chosen_id_reopens_nothing(world: World) -> None:
+    """That document will never be the one of the object that is gone, so its event is done with."""
+    world.stripe.dashboard.create("coupon", id="SPRING", percent_off=10, duration="once")
+    world.deliver()
+    world.advance(minutes=1)
+    world.stripe.dashboard.delete("coupon", "SPRING")
+    world.deliver()
+    world.advance(minutes=1)
+    world.stripe.dashboard.create("coupon", id="SPRING", percent_off=20, duration="once")
+    (created,) = world.webhooks()
+    world.advance(minutes=1)
+    world.stripe.dashboard.delete("coupon", "SPRING")
+    world.webhooks()  # the deletion is lost
+    world.advance(minutes=20)
+
+    assert world.deliver([created]) == ["waiting"]
+    world.advance(minutes=20)
+    inbox.drain()
+
+    (row,) = Event.objects(type="coupon.created", state=EventState.IGNORED)
+    assert (row.reason, row.due_at) == (GONE, None)
+    assert [coupon.status for coupon in Coupon.objects] == [Status.DELETED]
