@@ -12,12 +12,14 @@ from typing import Any
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from stripe_mongo_sync.models import DeliveryState
 from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.sync.errors import NotPossible
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.operator import deliveries, inbox_admin, operations
 from stripe_mongo_sync.sync.operator.link import acting_as
 
-LONGEST = 20.0  # s that one request replays dead events
+LONGEST = 20.0  # s that one request replays what is dead
 
 EVENT_ACTS: dict[str, Callable[[Any], Any]] = {"replay": inbox_admin.replay, "ignore": inbox_admin.ignore}
 DELIVERY_ACTS: dict[str, Callable[[Any], Any]] = {"replay": deliveries.replay, "drop": deliveries.drop}
@@ -66,16 +68,18 @@ def act_on_delivery(act: str) -> Response:
 
 
 def replay_dead_deliveries() -> Response:
-    """Make every delivery due again that died since a date."""
+    """Make every delivery due again that died since a date, as far as one request can; then show what is left."""
     since = _since()
     _log("replay", f"all deliveries that died since {since or 'ever'}")
-    list(deliveries.replay_all(deliveries.dead_since(since)))
-    return _see("ops.deliveries", "replay")
+    replayed = len([*deliveries.replay_all(deliveries.dead_since(since), seconds=LONGEST)])
+    log.info("request %s: %s deliveries are due again", g.request_id, replayed)
+    return _see("ops.deliveries", "replay", state=DeliveryState.DEAD)
 
 
 def resolve(id: str, act: str) -> Response:
     """Resolve a document in review, or one that is due."""
     given: dict[str, Any] = {}
+    _require_unchanged(id)
     if act == "link":
         given = {"stripe_id": request.form.get("stripe_id", "").strip(), "force": request.form.get("force") == "yes"}
         if not given["stripe_id"]:
@@ -84,6 +88,12 @@ def resolve(id: str, act: str) -> Response:
     with acting_as(g.token):
         done = operations.told(operations.ACTIONS[act](id, **given))
     return _see("ops.document", act, kind=done["kind"], id=done["id"])
+
+
+def _require_unchanged(id: str) -> None:
+    """Refuse a form that was made for another revision: what it promised may not be what would happen now."""
+    if request.form.get("revision") != str(operations.revision_of(id)):
+        raise NotPossible("This document has changed since the page was loaded: load it again, and decide anew.")
 
 
 def reset_breaker() -> Response:

@@ -15,7 +15,7 @@ from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.ops import acts, pages
 from stripe_mongo_sync.ops.session import form_word, login, logout, require_session
 from stripe_mongo_sync.sync import errors
-from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.logs import EMAIL, log
 from stripe_mongo_sync.sync.process.screen import lasting, when
 
 LARGEST_FORM = 64 * 1024  # bytes
@@ -63,6 +63,7 @@ def register(app: Flask) -> None:
     app.jinja_env.filters.update(when=_moment, lasting=_age)
     app.before_request(require_session)
     app.after_request(_set_policy)
+    app.after_request(_name_nobody)
     app.context_processor(_everywhere)
     app.register_error_handler(Exception, _told)
     page = Blueprint("ops", __name__, template_folder="templates")
@@ -104,6 +105,14 @@ def _age(age: timedelta | float | None) -> str:
 
 def _set_policy(response: Response) -> Response:
     response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+def _name_nobody(response: Response) -> Response:
+    """Show no e-mail address to who may not read: Stripe's messages, and those of hooks, may quote one."""
+    session = g.get("session")
+    if session is not None and not session.reads and response.mimetype == "text/html":
+        response.set_data(EMAIL.sub("…@…", response.get_data(as_text=True)))
     return response
 
 

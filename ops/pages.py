@@ -182,7 +182,7 @@ def event(id: str) -> str:
         "event.html",
         event=told,
         body=None if body is None else _text(body),
-        remedies=everything(id)["remedies"] if dry else None,
+        remedies=everything(id, personal=g.session.reads)["remedies"] if dry else None,
         link=page_of("event", id, livemode=current().settings.livemode),
     )
 
@@ -210,12 +210,13 @@ def operation(id: str) -> str | Response:
     """Show everything that decides about one operation, and what each remedy would do."""
     if EVENT_ID.fullmatch(id):
         return redirect(url_for("ops.event", id=id, remedies=""))
-    given = request.args.get("stripe_id", "").strip()
+    given, revision = request.args.get("stripe_id", "").strip(), operations.revision_of(id)  # before all else is read
     told = everything(id, personal=g.session.reads, beside=given or None)
     candidates = told["candidates"]["data"] if told["candidates"] else []
     return render_template(
         "operation.html",
         one=told,
+        revision=revision,
         given=given,
         place=_place_of(told),
         sent=_calls(told),

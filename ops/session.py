@@ -97,7 +97,8 @@ def require_session() -> Answer | None:
     if request.endpoint == "ops.static" or request.endpoint is None:
         return None
     if session is None and request.endpoint not in FREE:
-        wanted = request.full_path if request.method == "GET" else None
+        place = request.path if request.endpoint == "ops.search" else request.full_path  # a search may name a person
+        wanted = place if request.method == "GET" else None
         return redirect(url_for("ops.login", next=wanted), HTTPStatus.SEE_OTHER)
     if session is not None:
         g.token, g.scopes = session.token.name, session.token.scopes
@@ -145,12 +146,16 @@ def show_login(told: str | None = None, status: int = HTTPStatus.OK) -> Answer:
 
 
 def login() -> Answer:
-    """Log in with a token. Nothing is asked of MongoDB for it, and each address may try once a second."""
+    """Log in with a token. Nothing is asked of MongoDB for it, and each address may fail once a second.
+
+    Behind a proxy, all may have one address: so whoever fails keeps nobody out who has a token.
+    """
     if request.method == "GET":
         return redirect(url_for("ops.overview")) if g.session else show_login()
-    _limit(current_app.extensions["logins"].wait(request.remote_addr or ""))
     given = request.form.get("token", "").strip()
     token = authenticate(current_app.config["API_TOKENS"], given.encode("utf-8", "surrogateescape"))
+    if token is None or Scope.OPERATE not in token.scopes:
+        _limit(current_app.extensions["logins"].wait(request.remote_addr or ""))
     if token is None:
         current_app.extensions["few"].warn("login", "a login to the operator's page was refused")
         return show_login("This is none of API_TOKENS.", HTTPStatus.FORBIDDEN)
@@ -170,4 +175,5 @@ def logout() -> Answer:
 def _place(given: str) -> str:
     """Return the address that somebody wanted before the login, if it is one of this page; else the first page."""
     is_ours = given.startswith("/") and not given.startswith(("//", "/\\")) and given.isprintable()
+    is_ours = is_ours and ".." not in given
     return f"{_root()}{given}" if is_ours else url_for("ops.overview")

@@ -18,6 +18,7 @@ from stripe_mongo_sync.sync.visible import one_line as one_line
 
 log = logging.getLogger("stripe_mongo_sync")  # all of `sync` logs here
 
+EMAIL = re.compile(r"[\w.+-]{1,64}(?:@|%(?:25)?40)[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}")  # also as a URL has it
 LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = (  # each repetition is bounded, so that matching takes linear time
     (re.compile(r"\b((?:sk|rk|pk)_(?:test|live)_|whsec_)\w+"), r"\1…"),
     (re.compile(r"\b([a-z]{2,20}_\w{1,100}?_secret_)\w+"), r"\1…"),  # client_secret: whoever has it can pay
@@ -25,7 +26,7 @@ LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = (  # each repetition is boun
     (re.compile(r"\b(v[01]=)[0-9a-fA-F]{16,}"), r"\1…"),  # a signature
     (re.compile(r"\b(mongodb(?:\+srv)?://)[^@/\s]{1,500}@"), r"\1…@"),
     (re.compile(r"\b(dup key: ).*", re.DOTALL), r"\1…"),  # MongoDB quotes the value that is taken
-    (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"), "…@…"),
+    (EMAIL, "…@…"),
 )
 NAMED = {  # ids that a message may name: of a document, and of an event
     "document": re.compile(r"\b[0-9a-f]{24}\b"),

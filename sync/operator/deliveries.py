@@ -1,10 +1,12 @@
 """The operator's functions for the deliveries to hooks: list, replay or drop them."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from stripe_mongo_sync.models import Delivery, DeliveryState
+from stripe_mongo_sync.models.rows.clock import stopwatch
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.process.screen import quoted, when, word
 
@@ -27,10 +29,10 @@ def delivery_of(id: str) -> Delivery:
     return row
 
 
-def dead_since(since: datetime | None) -> list[Delivery]:
-    """Return the deliveries that died since then; all that are dead, if no time is given."""
+def dead_since(since: datetime | None) -> Iterator[Delivery]:
+    """Yield the deliveries that died since then; all that are dead, if no time is given."""
     died = {"dead_at__gte": since} if since else {}
-    return list(Delivery.objects(state=DeliveryState.DEAD, **died).order_by("occurred_at"))
+    yield from Delivery.objects(state=DeliveryState.DEAD, **died).order_by("occurred_at").no_cache()
 
 
 def replay(row: Delivery) -> Delivery:
@@ -41,9 +43,14 @@ def replay(row: Delivery) -> Delivery:
     return again
 
 
-def replay_all(rows: Sequence[Delivery]) -> Iterator[Delivery]:
-    """Replay these deliveries, and yield each that no other process has changed meanwhile."""
-    yield from (again for row in rows if (again := row.replay()))
+def replay_all(rows: Iterable[Delivery], *, seconds: float = math.inf) -> Iterator[Delivery]:
+    """Replay these deliveries for so long, and yield each that no other process has changed meanwhile."""
+    ends = stopwatch() + seconds
+    for row in rows:
+        if (again := row.replay()) is not None:
+            yield again
+        if stopwatch() > ends:
+            return
 
 
 def drop(row: Delivery) -> Delivery:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from stripe_mongo_sync.models import Event
+from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows.clock import stopwatch
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
@@ -22,6 +23,7 @@ from stripe_mongo_sync.sync.process.stop import STOP
 
 SUCCEEDED = (EventState.APPLIED, EventState.STALE, EventState.IGNORED, EventState.WAITING)
 SEARCHED = 5_000  # events among which `recent` searches for a type: the newest ones
+TYPE, MOST_STARS = re.compile(r"[a-z0-9_.*]{1,100}"), 3
 MAX_FAILURES_IN_A_ROW = 10  # replays; more, and the fault is not in the events
 
 
@@ -52,6 +54,10 @@ def recent(*, state: str | None = None, type: str | None = None, object: str | N
 
 
 def _pattern(type: str) -> str:
+    """Return the expression for a type. Raises Invalid for one that no type fits, or that takes long to compare."""
+    if not TYPE.fullmatch(type := re.sub(r"\*+", "*", type)) or type.count("*") > MOST_STARS:
+        what = f"may have small letters, digits, `_`, `.` and at most {MOST_STARS} times `*`: invoice.*"
+        raise Invalid({"type": what})
     return "^" + ".*".join(map(re.escape, type.split("*"))) + "$"
 
 

@@ -168,6 +168,14 @@ def entry_of(id: str) -> dict[str, Any]:
     raise NotFound
 
 
+def revision_of(id: str) -> int | None:
+    """Return the revision of the document with that id, even if its row cannot be read; None if there is none."""
+    for model in present_kinds().values() if ObjectId.is_valid(id) else ():
+        if (row := model.own_rows().find_one({"_id": ObjectId(id)}, {"revision": 1})) is not None:
+            return int(row["revision"])
+    return None
+
+
 def document_of(id: str) -> StagedDocument:
     """Return the document with that id, of any kind. Raises NotFound."""
     for model in present_kinds().values() if ObjectId.is_valid(id) else ():

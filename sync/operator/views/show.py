@@ -48,7 +48,7 @@ def everything(id: str, *, personal: bool = True, beside: str | None = None) -> 
     """
     with _bounded(READS):
         if not ObjectId.is_valid(id):
-            return _event(id)
+            return _event(id, personal)
         entry = operations.entry_of(id)
         if entry["status"] == operations.UNREADABLE:
             return {**entry, **dict.fromkeys(ABOUT), "remedies": []}
@@ -206,7 +206,7 @@ def _remedy(command: str, act: Callable[[], Any], personal: bool, given: Json = 
         return {**blank, "possible": None, "why_not": str(error)}
 
 
-def _event(id: str) -> Json:
+def _event(id: str, personal: bool) -> Json:
     """Return everything of an event of the inbox."""
     row = inbox_admin.event_of(id)
     return {
@@ -214,8 +214,8 @@ def _event(id: str) -> Json:
         **dict.fromkeys(ABOUT),
         "link": _link("event", id),
         "remedies": [
-            _remedy(f"events replay {id}", lambda: inbox_admin.replay(row), True),
-            _remedy(f"events ignore {id}", lambda: inbox_admin.ignore(row), True),
+            _remedy(f"events replay {id}", lambda: inbox_admin.replay(row), personal),
+            _remedy(f"events ignore {id}", lambda: inbox_admin.ignore(row), personal),
         ],
     }
 

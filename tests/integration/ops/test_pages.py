@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from stripe_mongo_sync.api import create_app
 from stripe_mongo_sync.models import Customer, Delivery, DeliveryState, Event, PaymentIntent, State, Status
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import CIRCUIT_BREAKER
+from stripe_mongo_sync.ops import acts
+from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.operator.views.show import everything
 from tests.integration.ops.conftest import ANN, TOKENS
@@ -238,7 +241,28 @@ def test_who_may_only_operate_sees_no_person(
     assert bob.see("/search", q=str(doubtful.id)).status_code == 302
 
 
+def test_no_message_tells_who_may_only_operate_an_address(
+    app: Flask, world: World, doubtful: Customer, ann: Browser, bob: Browser
+) -> None:
+    """Stripe and hooks may quote one in what they say."""
+    error = {"type": "invalid_request_error", "message": f"Invalid email address: {NAME}"}
+    said = {"error": error, "review_reason": f"two have {NAME}"}
+    Customer.own_rows().update_one({"_id": doubtful.id}, {"$set": said})
+    delivery(DeliveryState.PENDING).mark_dead(f"the hook raised ValueError({NAME!r})")
+
+    for path in (f"/documents/customer/{doubtful.id}", "/review", f"/review/{doubtful.id}", "/deliveries"):
+        assert NAME in ann.see(path).text, path
+        assert NAME not in (text := bob.see(path).text), path
+        assert "…@…" in text, path
+
+
 # --- events ---
+
+
+@pytest.mark.parametrize("type", ["*" * 20 + "pending" + "*" * 20 + "e", "a*b*c*d*e", "customer\0", "(a+)+", "x" * 101])
+def test_a_type_that_costs_the_database_or_that_nothing_has_is_refused(app: Flask, ann: Browser, type: str) -> None:
+    code = 200 if type.startswith("**") else 422  # several stars are one
+    assert ann.see("/events", type=type).status_code == code
 
 
 def test_events_are_filtered(app: Flask, world: World, user: Customer, ann: Browser) -> None:
@@ -339,6 +363,24 @@ def test_deliveries_are_listed_replayed_and_dropped(app: Flask, ann: Browser, ca
 # --- review ---
 
 
+def test_all_dead_deliveries_are_replayed_as_far_as_one_request_can(
+    app: Flask, ann: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        delivery(DeliveryState.DEAD, number)
+    ann.see("/deliveries")
+    form = ann.page
+    monkeypatch.setattr(acts, "LONGEST", -1.0)
+    ann.follow(ann.send("/deliveries/replay-dead"))
+    assert Delivery.objects(state=DeliveryState.DEAD).count() == 2
+    assert "shop.hooks.welcome" in ann.page, "it shows what is left"
+
+    monkeypatch.undo()
+    ann.page = form
+    ann.send("/deliveries/replay-dead")
+    assert Delivery.objects(state=DeliveryState.DEAD).count() == 0
+
+
 def test_a_review_shows_both_sides_and_what_each_remedy_would_do(
     app: Flask, world: World, doubtful: Customer, ann: Browser
 ) -> None:
@@ -387,6 +429,23 @@ def test_an_object_that_nobody_found_can_be_compared_and_linked(
     assert ann.see(f"/review/{doubtful.id}", stripe_id="\u200b").status_code == 200
 
 
+def test_a_form_that_was_made_for_another_state_does_nothing(
+    app: Flask, world: World, doubtful: Customer, ann: Browser
+) -> None:
+    """Otherwise it would give up what was staged after a colleague had settled the review."""
+    ann.see(f"/review/{doubtful.id}")
+    (made,) = world.stripe.objects("customer")
+    operations.link(str(doubtful.id), made["id"])
+    world.stripe.fault("cut_before", method="POST", times=10)
+    with suppress(sync.SyncError):
+        sync.update("customer", NAME, phone="+49 30 1234")
+
+    response = ann.send(f"/review/{doubtful.id}/roll-back")
+
+    assert (response.status_code, "has changed since the page was loaded" in response.text) == (409, True)
+    assert doubtful.fetch_latest().operation is not None
+
+
 def test_a_review_is_settled_by_a_roll_back(app: Flask, world: World, doubtful: Customer, ann: Browser) -> None:
     ann.see(f"/review/{doubtful.id}")
 
@@ -405,6 +464,10 @@ def test_a_retry_shows_how_it_is_then_and_what_is_not_possible_says_why(
     assert "It was tried again" in ann.page
     assert "In review" in ann.page
 
+    ann.page = form
+    assert ann.send(f"/review/{doubtful.id}/roll-back").status_code == 409, "it is not as the form was made for"
+    ann.see(f"/review/{doubtful.id}")
+    form = ann.page
     for stripe_id, code in (("", 422), ("cus_nothing", 409)):
         ann.page = form
         assert ann.send(f"/review/{doubtful.id}/link", stripe_id=stripe_id).status_code == code

@@ -50,10 +50,12 @@ def test_who_is_not_logged_in_is_sent_to_the_login_and_from_there_to_the_page(st
     assert (response.status_code, response.location.partition("?")[0]) == (303, "/ops/login")
     stranger.follow(response)
 
-    assert stranger.send("/login", token=ANN).location.rstrip("?") == f"/ops{path}"
+    assert stranger.send("/login", token=ANN).location.rstrip("?") == f"/ops{path.partition('?q=')[0]}"
 
 
-@pytest.mark.parametrize("place", ["//evil.example", "/\\evil.example", "https://evil.example", "evil", "/\n/x"])
+@pytest.mark.parametrize(
+    "place", ["//evil.example", "/\\evil.example", "https://evil.example", "evil", "/\n/x", "/../x"]
+)
 def test_a_login_leads_to_no_other_site(stranger: Browser, place: str) -> None:
     stranger.see("/login", next=place)
     assert stranger.send("/login", token=ANN, next=place).location == "/ops/"
@@ -222,17 +224,29 @@ def test_nobody_is_logged_in_by_another_site(app: Flask, stranger: Browser) -> N
 # --- how often ---
 
 
-def test_logins_are_limited_in_rate_for_each_address(app: Flask, stranger: Browser) -> None:
+def test_failed_logins_are_limited_in_rate_for_each_address(app: Flask, stranger: Browser) -> None:
     assert stranger.log_in("a-guess-of-a-token-1").status_code == 403
-    response = stranger.log_in(ANN)
+    response = stranger.log_in("a-guess-of-a-token-2")
     assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
 
     stranger.see("/login")
     fields = stranger.forms() or {"/ops/login": {}}
     elsewhere = stranger.client.post(
-        "/ops/login", data={**fields["/ops/login"], "token": ANN}, environ_base={"REMOTE_ADDR": "192.0.2.1"}
+        "/ops/login", data={**fields["/ops/login"], "token": "a-guess"}, environ_base={"REMOTE_ADDR": "192.0.2.1"}
     )
-    assert elsewhere.status_code == 303
+    assert elsewhere.status_code == 403
+
+
+def test_behind_a_proxy_who_guesses_keeps_no_operator_out(app: Flask, stranger: Browser) -> None:
+    """All have the address of the proxy there."""
+    for _ in range(3):
+        stranger.log_in("a-guess-of-a-token")
+
+    assert Browser(app).log_in(ANN).status_code == 303
+
+
+def test_a_search_of_who_is_not_logged_in_leaves_no_name_in_an_address(stranger: Browser) -> None:
+    assert stranger.see("/search", q="ada@here.com").location == "/ops/login?next=/search"
 
 
 def test_a_session_has_the_rate_of_its_token(world: World) -> None:
