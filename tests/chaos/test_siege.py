@@ -101,7 +101,9 @@ def hanging_mongodb(stack: Stack, mongod: Mongod) -> Iterator[None]:
         yield
     finally:
         mongod.resume()
-        eventually(lambda: {stack.service.get("/readyz").status for _ in range(12)} == {200}, 20)  # both workers
+        for other in stack.workers():  # each has to notice: one alone may answer all requests
+            with frozen(other):
+                eventually(lambda: stack.service.get("/readyz").status == 200, 20)
 
 
 Siege = Callable[[Stack, Mongod], AbstractContextManager[None]]
@@ -172,7 +174,9 @@ def test_while_mongodb_hangs_probes_are_answered_at_once_and_soon_webhooks_are(
         later = at_once(12, lambda _: asked(stack, lambda: deliver(stack), 2.5))
         assert set(later) == {503}, "one asks whether MongoDB is there again, the others do not wait for it"
 
-    assert deliver(stack).status == 200
+    if since == "just now":
+        assert deliver(stack).status == 200
+    eventually(lambda: deliver(stack).status == 200, 5)  # the driver, which had noticed, may end one more command
 
 
 def test_no_header_says_where_the_path_begins(stack: Stack) -> None:
