@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from pymongo.monitoring import CommandListener, CommandStartedEvent
+from pymongo.monitoring import CommandStartedEvent
 from werkzeug.test import TestResponse
 
 from stripe_mongo_sync import sync
@@ -18,6 +18,7 @@ from stripe_mongo_sync.sync.tokens import Scope
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.events import event
+from tests.support.heard import Listener
 from tests.support.run import Run
 from tests.support.world import TOKEN, World
 
@@ -37,7 +38,7 @@ ASKS = {  # one call that needs each scope
 }
 
 
-class Counter(CommandListener):
+class Counter(Listener):
     """Counts what MongoDB is asked."""
 
     def __init__(self) -> None:
@@ -45,12 +46,6 @@ class Counter(CommandListener):
 
     def started(self, event: CommandStartedEvent) -> None:
         self.asked.append(event.command_name)
-
-    def succeeded(self, event: Any) -> None:
-        """Nothing."""
-
-    def failed(self, event: Any) -> None:
-        """Nothing, likewise."""
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import io
 from typing import Any
 
 import pytest
-from pymongo.monitoring import CommandListener
 
 from tests.support.answers import at_once
+from tests.support.heard import Listener
 from tests.support.world import World
 
 
-class Pings(CommandListener):
+class Pings(Listener):
     """Counts what the probes ask MongoDB."""
 
     def __init__(self) -> None:
@@ -18,12 +18,6 @@ class Pings(CommandListener):
 
     def started(self, event: Any) -> None:
         self.count += event.command_name == "ping"
-
-    def succeeded(self, event: Any) -> None:
-        pass
-
-    def failed(self, event: Any) -> None:
-        pass
 
 
 class Unread(io.RawIOBase):

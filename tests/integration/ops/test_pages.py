@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from pymongo.monitoring import CommandListener, CommandStartedEvent
+from pymongo.monitoring import CommandStartedEvent
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api import create_app
@@ -23,6 +23,7 @@ from stripe_mongo_sync.sync.operator.views.show import everything
 from tests.integration.ops.conftest import ANN, TOKENS
 from tests.support import samples
 from tests.support.browser import Browser
+from tests.support.heard import Listener
 from tests.support.in_sync import assert_in_sync
 from tests.support.mongo import our_database
 from tests.support.world import World
@@ -360,9 +361,6 @@ def test_deliveries_are_listed_replayed_and_dropped(app: Flask, ann: Browser, ca
     assert caplog.text.count("ann asks to") == 3
 
 
-# --- review ---
-
-
 def test_all_dead_deliveries_are_replayed_as_far_as_one_request_can(
     app: Flask, ann: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -379,6 +377,9 @@ def test_all_dead_deliveries_are_replayed_as_far_as_one_request_can(
     ann.page = form
     ann.send("/deliveries/replay-dead")
     assert Delivery.objects(state=DeliveryState.DEAD).count() == 0
+
+
+# --- review ---
 
 
 def test_a_review_shows_both_sides_and_what_each_remedy_would_do(
@@ -493,7 +494,7 @@ def test_while_stripe_does_not_answer_the_page_says_so(
 # --- every question is of an index ---
 
 
-class Asked(CommandListener):
+class Asked(Listener):
     """Keeps what MongoDB was asked."""
 
     def __init__(self) -> None:
@@ -502,12 +503,6 @@ class Asked(CommandListener):
     def started(self, event: CommandStartedEvent) -> None:
         if event.command_name in ("find", "aggregate", "count"):
             self.commands.append({name: event.command[name] for name in event.command if name not in OF_SESSION})
-
-    def succeeded(self, event: Any) -> None:
-        """Nothing."""
-
-    def failed(self, event: Any) -> None:
-        """Nothing, likewise."""
 
 
 OF_SESSION = ("lsid", "$db", "$clusterTime", "$readPreference", "txnNumber", "maxTimeMS")

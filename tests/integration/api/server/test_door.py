@@ -15,7 +15,7 @@ from flask import request_started
 from gunicorn.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pymongo.monitoring import CommandListener, CommandStartedEvent
+from pymongo.monitoring import CommandStartedEvent
 from stripe import WebhookSignature
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -25,6 +25,7 @@ from stripe_mongo_sync.api.server.door import MINE, OURS, door_of
 from stripe_mongo_sync.api.server.logger import Logger
 from stripe_mongo_sync.models import Event
 from tests.support import eventually
+from tests.support.heard import Listener
 from tests.support.served import PATIENCE, Served, served
 from tests.support.world import SECRET, World
 
@@ -247,7 +248,7 @@ def latin(raw: bytes, *fields: str, **changes: str | None) -> bytes:
     )
 
 
-class Pause(CommandListener):
+class Pause(Listener):
     """Stops the writing of events until it is told to go on."""
 
     def __init__(self) -> None:
@@ -257,10 +258,6 @@ class Pause(CommandListener):
         if event.command.get(event.command_name) == "stripe_events":
             self.reached.set()
             assert self.go_on.wait(PATIENCE)
-
-    def succeeded(self, event: object) -> None: ...
-
-    def failed(self, event: object) -> None: ...
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.monitoring import CommandStartedEvent
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator.protocol.wire import LogEntry
@@ -22,6 +22,7 @@ from stripe_mongo_sync.sync.stripe.answers import Unknown
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.integration.sync.commands.test_terminal import ALL, given
 from tests.support import ROOT
+from tests.support.heard import Listener
 from tests.support.hooks import listening
 from tests.support.in_sync import assert_in_sync
 from tests.support.run import Run
@@ -137,7 +138,7 @@ def test_an_erasure_that_is_stopped_is_finished_by_the_same_command(world: World
     assert customer.fetch_latest().erased_at is not None
 
 
-class Asking(CommandListener):
+class Asking(Listener):
     """Asks the process to end when MongoDB is first asked something."""
 
     def __init__(self) -> None:
@@ -147,12 +148,6 @@ class Asking(CommandListener):
         if self.armed:
             self.armed = False
             ask(signal.SIGTERM)
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        """Nothing."""
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        """Nothing."""
 
 
 @pytest.fixture

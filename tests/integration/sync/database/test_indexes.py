@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient, timeout
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.monitoring import CommandStartedEvent
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.demo.mongod import find_mongod, free_port
@@ -18,6 +18,7 @@ from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.database.indexes import gaps
 from stripe_mongo_sync.sync.operator.doctor import examine
 from tests.support.events import event
+from tests.support.heard import Listener
 from tests.support.mongo import our_database
 from tests.support.world import KEY, World
 
@@ -26,7 +27,7 @@ ALL = {**created_kinds(), "event": Event}
 Command = Callable[..., tuple[int, dict[str, Any]]]
 
 
-class Overheard(CommandListener):
+class Overheard(Listener):
     """Notes the commands that change indexes."""
 
     def __init__(self) -> None:
@@ -35,12 +36,6 @@ class Overheard(CommandListener):
     def started(self, event: CommandStartedEvent) -> None:
         if event.command_name in CHANGES:
             self.changes.append(dict(event.command))
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.monitoring import CommandStartedEvent
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Product, State, kinds
@@ -27,6 +27,7 @@ from stripe_mongo_sync.sync.operator.doctor import examine
 from stripe_mongo_sync.sync.settings import Settings
 from tests.support.events import event
 from tests.support.fuse import Fuse
+from tests.support.heard import Listener
 from tests.support.mongo import our_database
 from tests.support.world import KEY, World
 
@@ -343,7 +344,7 @@ def test_a_start_asks_only_those_that_were_made_since_and_the_next_asks_none(new
         world.stop()
 
 
-class Heard(CommandListener):
+class Heard(Listener):
     """Notes whose indexes are asked for."""
 
     def __init__(self) -> None:
@@ -352,9 +353,3 @@ class Heard(CommandListener):
     def started(self, event: CommandStartedEvent) -> None:
         if event.command_name == "listIndexes":
             self.asked.append(event.command["listIndexes"])
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 import stripe
 from bson import ObjectId
-from pymongo.monitoring import CommandListener, CommandStartedEvent
+from pymongo.monitoring import CommandStartedEvent
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Invoice, Order, Price, State, Subscription, kinds
@@ -20,6 +20,7 @@ from stripe_mongo_sync.sync.entitlements.entitlement import ORDERS, SUBSCRIPTION
 from stripe_mongo_sync.sync.entitlements.question import SUMMARY, _who, stages
 from tests.support import samples
 from tests.support.events import event
+from tests.support.heard import Listener
 from tests.support.mongo import our_database
 from tests.support.world import World
 
@@ -575,7 +576,7 @@ def test_before_older_rows_are_migrated_nothing_is_claimed(shop: Shop) -> None:
         State.write(MIGRATIONS, known)
 
 
-class Asked(CommandListener):
+class Asked(Listener):
     """Counts what MongoDB is asked."""
 
     def __init__(self) -> None:
@@ -583,12 +584,6 @@ class Asked(CommandListener):
 
     def started(self, event: CommandStartedEvent) -> None:
         self.commands.append(event.command_name)
-
-    def succeeded(self, event: Any) -> None:
-        """Nothing."""
-
-    def failed(self, event: Any) -> None:
-        """Nothing, likewise."""
 
 
 def test_it_is_one_round_trip_and_asks_stripe_nothing(database: str) -> None:

@@ -1,13 +1,13 @@
 """An event that was ignored because its object had no document, while a process that had stopped was inserting one."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from pymongo.database import Database
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.monitoring import CommandStartedEvent
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Event, Status
@@ -18,29 +18,29 @@ from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support.forks import child, ended
+from tests.support.heard import Listener
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
 
 
-class Stop(CommandListener):
+class Stop(Listener):
     """Stops a process before it sends MongoDB a command that matches, until another process has done its part."""
 
     def __init__(self) -> None:
         self.before: Callable[[CommandStartedEvent], bool] = lambda event: False
         self.meanwhile: Callable[[], object] = lambda: None
-        self.stopped = False
+        self.done: Future[object] | None = None
 
     def started(self, event: CommandStartedEvent) -> None:
-        if not self.stopped and self.before(event):
-            self.stopped = True
+        if self.done is None and self.before(event):
+            self.done = Future()  # so that what the other process writes stops nobody
             with ThreadPoolExecutor(1) as other:
-                other.submit(self.meanwhile).result()
+                self.done = other.submit(self.meanwhile)
 
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        """Nothing: it was stopped before."""
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        """Nothing, likewise."""
+    def require_done(self) -> None:
+        """Raise what the other process met. It must have had its turn."""
+        assert self.done is not None, "nobody stopped"
+        self.done.result(0)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_deletion_that_was_over_before_the_insert_is_not_lost(
 
     stop.before, stop.meanwhile = inserts_a_customer, is_deleted
     adopts(world)
-    assert stop.stopped
+    stop.require_done()
     world.converge()
 
     assert [customer.status for customer in Customer.objects] == [Status.DELETED]
@@ -138,7 +138,7 @@ def test_an_insert_before_the_event_is_marked_as_ignored_is_seen(world: World, s
 
     stop.before, stop.meanwhile = marks_as_ignored, lambda: adopt_unless_ours(Customer, seen, None)
     inbox.drain() if way == "drained" else world.reconcile()
-    assert stop.stopped
+    stop.require_done()
     world.converge()
 
     assert [customer.status for customer in Customer.objects] == [Status.DELETED]
@@ -165,7 +165,7 @@ def test_with_adoption_off_an_update_is_not_lost_either(world: World, stop: Stop
 
     stop.before, stop.meanwhile = inserts_a_customer, is_updated
     backfill(("customer",), patience=Throttle(1000.0))
-    assert stop.stopped
+    stop.require_done()
     world.converge()
 
     assert Customer.objects.get().name == "Edited"

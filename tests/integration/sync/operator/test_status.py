@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.monitoring import CommandStartedEvent
 
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Status, created_kinds, kinds
 from stripe_mongo_sync.models.base.birth import DEFAULTS
@@ -16,6 +16,7 @@ from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock, tally
 from stripe_mongo_sync.sync.operator.status import status
 from tests.support import samples
+from tests.support.heard import Listener
 from tests.support.mongo import our_database
 from tests.support.run import Run
 from tests.support.world import World
@@ -27,7 +28,7 @@ NOTHING_READ = {"LIMIT", "COUNT", "OR", "RETURN_KEY", "PROJECTION_COVERED", "PRO
 FAST = {"RECORD_STORE_FAST_COUNT", "EOF"}
 
 
-class Questions(CommandListener):
+class Questions(Listener):
     """Notes what is asked."""
 
     def __init__(self) -> None:
@@ -45,12 +46,6 @@ class Questions(CommandListener):
     def started(self, event: CommandStartedEvent) -> None:
         if self.listening:
             self.asked.append({name: value for name, value in event.command.items() if name not in HEARD})
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
 
 
 def stages(plan: Any) -> Iterator[str]:

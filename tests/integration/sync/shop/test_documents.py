@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from pymongo.errors import AutoReconnect
-from pymongo.monitoring import CommandListener
 
 import stripe_mongo_sync as sms
 from stripe_mongo_sync import sync
@@ -17,6 +16,7 @@ from stripe_mongo_sync.models.mirrored import Mirrored
 from stripe_mongo_sync.sync.errors import NotDeletable
 from tests.support import samples
 from tests.support.answers import untouched
+from tests.support.heard import Listener
 from tests.support.mongo import our_database
 from tests.support.world import World
 
@@ -234,7 +234,7 @@ def test_a_lost_mongodb_is_told_as_ours(world: World, monkeypatch: pytest.Monkey
 # --- find ---
 
 
-class Finds(CommandListener):
+class Finds(Listener):
     """The queries that were sent."""
 
     def __init__(self) -> None:
@@ -243,10 +243,6 @@ class Finds(CommandListener):
     def started(self, event: Any) -> None:
         if event.command_name == "find":
             self.of.setdefault(event.command["find"], []).append(event.command)
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...
 
 
 def products(count: int, *, status: str = "active") -> list[ObjectId]:
