@@ -120,6 +120,10 @@ def _run(given: Given, failed: Failure) -> int:
     except Exception as error:
         from pymongo.errors import PyMongoError
 
+        from stripe_mongo_sync.models.base.input import Invalid
+
+        if isinstance(error, Invalid):
+            return failed(NotPossible.type, str(error), code=NEEDS_OPERATOR)
         if isinstance(error, PyMongoError):
             from stripe_mongo_sync.sync.database.outage import outage
 

@@ -17,7 +17,6 @@ from stripe_mongo_sync.sync.commands.cli import (
     say,
     try_out,
 )
-from stripe_mongo_sync.sync.errors import NotPossible
 from stripe_mongo_sync.sync.process.screen import spoken
 
 STATES = (
@@ -45,14 +44,10 @@ main = group("events", "list, show, replay or ignore the events of the inbox")
 @click.option("--limit", type=count, default=20, show_default=True, metavar="N", help="at most N events")
 def show_all(given: Given) -> int:
     """List events."""
-    from stripe_mongo_sync.models.base.input import Invalid
     from stripe_mongo_sync.sync.commands.table import tell_list
     from stripe_mongo_sync.sync.operator import inbox_admin
 
-    try:
-        found = inbox_admin.search(state=given.state, type=given.type, object=given.object, limit=given.limit)
-    except Invalid as error:
-        raise NotPossible(str(error)) from error
+    found = inbox_admin.search(state=given.state, type=given.type, object=given.object, limit=given.limit)
     told = [inbox_admin.summary(row) for row in found]
     heads = {"ID": "id", "TYPE": "type", "STATE": "state", "AGE": "received_at"}
     line, nothing = inbox_admin.summary_line, "no such event was received"

@@ -17,7 +17,6 @@ from stripe_mongo_sync.sync.commands.cli import (
     say,
     try_out,
 )
-from stripe_mongo_sync.sync.errors import NotPossible
 from stripe_mongo_sync.sync.process.screen import tell
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 
@@ -48,7 +47,6 @@ def kind(text: str) -> str:
 @click.option("--starting-after", metavar="ID", help="begin after the entry with this id")
 def show_all(given: Given) -> int:
     """List the unfinished documents, and the dead events."""
-    from stripe_mongo_sync.models.base.input import Invalid
     from stripe_mongo_sync.sync.commands.table import tell_list
     from stripe_mongo_sync.sync.operator import operations
 
@@ -61,18 +59,15 @@ def show_all(given: Given) -> int:
         nothing="nothing is pending",
     )
     wanted = {"kind": given.kind, "verb": given.verb, "review": given.review}
-    try:
-        if given.limit is None:
-            pages = operations.pages(after=given.starting_after, **wanted)
-        else:
-            pages = iter([operations.page(limit=given.limit, after=given.starting_after, **wanted)[0]])
-        if given.json:
-            pages = iter([[one for page in pages for one in page]])
-        for number, page in enumerate(pages):  # each is printed as it is read: after an outage there are many
-            if not told(page, goes_on=number > 0):
-                break
-    except Invalid as error:
-        raise NotPossible(str(error)) from error
+    if given.limit is None:
+        pages = operations.pages(after=given.starting_after, **wanted)
+    else:
+        pages = iter([operations.page(limit=given.limit, after=given.starting_after, **wanted)[0]])
+    if given.json:
+        pages = iter([[one for page in pages for one in page]])
+    for number, page in enumerate(pages):  # each is printed as it is read: after an outage there are many
+        if not told(page, goes_on=number > 0):
+            break
     return 0
 
 
