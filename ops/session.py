@@ -174,6 +174,6 @@ def logout() -> Answer:
 
 def _place(given: str) -> str:
     """Return the address that somebody wanted before the login, if it is one of this page; else the first page."""
-    is_ours = given.startswith("/") and not given.startswith(("//", "/\\")) and given.isprintable()
-    is_ours = is_ours and ".." not in given
+    elsewhere = given.startswith(("//", "/\\")) or ".." in given
+    is_ours = given.startswith("/") and not elsewhere and given.isprintable()
     return f"{_root()}{given}" if is_ours else url_for("ops.overview")
