@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pymongo
-from pymongo.errors import AutoReconnect, NotPrimaryError, PyMongoError
+from pymongo.errors import NetworkTimeout, PyMongoError, ServerSelectionTimeoutError
 
 from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.sync.errors import SyncError, Unavailable
@@ -96,7 +96,7 @@ class Pulse:
 
     def failed(self, error: PyMongoError) -> None:
         """Record that a request got no answer of MongoDB: the next one pings first, and others do not wait."""
-        if isinstance(error, AutoReconnect) and not isinstance(error, NotPrimaryError):
+        if isinstance(error, NetworkTimeout | ServerSelectionTimeoutError):
             self.lost, self._answers, self._until = True, False, -1.0
 
 
