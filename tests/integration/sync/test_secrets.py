@@ -250,6 +250,7 @@ def test_operators_are_told_of_ids_and_never_of_people(shop: World, logged: io.S
         ("mongodb+srv://ann:p%40ss@db.example/shop", "mongodb+srv://…@db.example/shop"),
         ("dup key: { name: \"Ada\" }, full error: {'keyValue': {'name': 'Ada'}}", "dup key: …"),
         ("no such customer: 'ada+1@here.co.uk'.", "no such customer: '…@…'."),
+        ("/ops/search?q=ada%40here.com&next=/x?q=ada%2540here.com", "/ops/search?q=…@…&next=/x?q=…@…"),
         ("customer 66f0 pending → active (webhook evt_1)", "customer 66f0 pending → active (webhook evt_1)"),
         ("task_force_test_x desk_test_1", "task_force_test_x desk_test_1"),
     ],
