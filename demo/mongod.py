@@ -27,6 +27,7 @@ MEMORY_DISK_FREE = 1 << 30  # a journal file alone is 100 MB, and a container's 
 PORTS = range(20_000, 32_000)  # below every system's ephemeral ports, so that no client takes ours during a restart
 START = 60.0  # seconds; one is usual, a loaded machine may need many
 STOP = 20.0  # seconds for a clean shutdown before it is killed
+FOR_TESTS = ("--setParameter", "enableTestCommands=1", "--setParameter", "ttlMonitorEnabled=false")
 POLL = 0.01  # seconds; on the critical path of the start, and a ping costs little
 
 # Reads the pid of the mongod that runs now, or an empty line, whenever that changes. The end of its input means that
@@ -78,7 +79,8 @@ class Mongod:
     ) -> None:
         """Prepare a server on `dbpath`, which is kept, or on a private directory, which is removed.
 
-        `fast` keeps a private directory in memory where that is possible; `test_commands` allows fail points.
+        `fast` keeps a private directory in memory where that is possible. `test_commands` allows fail points, and keeps
+        expired rows: MongoDB would delete them by its own clock, and a test moves ours.
         """
         self.port = 0
         self._binary = binary
@@ -188,7 +190,7 @@ class Mongod:
             *(str(self.binary), "--replSet", "rs0", "--bind_ip", "127.0.0.1", "--port", str(self.port)),
             *("--dbpath", str(self.dbpath), "--wiredTigerCacheSizeGB", str(CACHE_GB), "--oplogSize", str(OPLOG_MB)),
             *("--nounixsocket", "--quiet", "--setParameter", "diagnosticDataCollectionEnabled=false"),
-            *(("--setParameter", "enableTestCommands=1") if self._test_commands else ()),
+            *(FOR_TESTS if self._test_commands else ()),
         ]
         with self.log.open("ab") as log:  # not --logpath: what the loader says, say of a missing library, goes here too
             self._process = subprocess.Popen(

@@ -44,6 +44,10 @@ def test_a_started_mongod_takes_a_majority_write_at_once(client: MongoClient[Any
     assert client.here.things.insert_one({}).acknowledged
 
 
+def test_no_row_expires_in_a_test(client: MongoClient[Any]) -> None:
+    assert client.admin.command({"getParameter": 1, "ttlMonitorEnabled": 1})["ttlMonitorEnabled"] is False
+
+
 def test_what_was_acknowledged_survives_a_kill(mongod: Mongod, client: MongoClient[Any]) -> None:
     kept = client.here.things.insert_one({}).inserted_id
     address = mongod.uri("here")
