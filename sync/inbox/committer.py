@@ -1,8 +1,9 @@
 """The committer: a queue of events of this process, which a few threads commit in batches.
 
 Who brings an event commits it, together with what else waits, unless another thread does so already: then what arrives
-while that one writes is the next batch. So a lone event waits for nobody, and no thread of ours is needed for it. The
-server does not wait for its events, and has a few threads that commit them (`work`).
+while that one writes is the next batch. So a lone event waits for nobody, and no thread of ours is needed for it. After
+a batch of several, as many more are awaited for a moment: whoever was answered sends the next one, and half-filled
+batches cost nearly as much. The server does not wait for its events, and has a few threads that commit them (`work`).
 """
 
 import threading
@@ -20,7 +21,8 @@ from stripe_mongo_sync.sync.inbox.inbox import receive_alone as _receive_alone
 from stripe_mongo_sync.sync.process.fork import in_every_child
 
 COMMITTING = 4  # threads that commit at once
-ENOUGH = 8  # events that wait for another thread to begin while one commits: smaller batches cost more than they gain
+ENOUGH = 32  # events that wait for another thread to begin while one commits: smaller batches cost more than they gain
+PAUSE = 0.002  # s after a batch at most, in which as many events are awaited as it had
 SLOW = 0.1  # s after which another thread begins with any number of them: one batch may wait for MongoDB
 BATCH = 500  # events at most
 QUEUE, QUEUE_BYTES = 10_000, 64 * 1024 * 1024  # that wait at most
@@ -49,6 +51,7 @@ class Committer:
         self._waiting: deque[Waiting] = deque()
         self._bytes = self._committing = 0
         self._began = 0.0  # when the newest batch began, by the monotonic clock
+        self._last, self._ended = 0, 0.0  # how many events the batch had that ended last, and when it did
         self._threads: list[threading.Thread] = []
         self._changed = threading.Condition()
 
@@ -96,7 +99,7 @@ class Committer:
                 while not (enough() or self._has_room()):
                     if (left := until - time.monotonic()) <= 0:
                         return False
-                    self._changed.wait(min(left, SLOW) if self._waiting else left)
+                    self._changed.wait(min(left, self._pause() or SLOW) if self._waiting else left)
                 if enough():
                     return True
                 batch = self._next()
@@ -111,15 +114,22 @@ class Committer:
                 answers = [error] * len(batch)
             _count(batch, answers)
             with self._changed:
+                self._last, self._ended = len(batch), time.monotonic()
                 self._committing -= 1  # first, so that no `done` that fails keeps its place for ever
                 self._changed.notify_all()
                 for each, answer in zip(batch, answers, strict=True):
                     each.done(answer)
 
     def _has_room(self) -> bool:
+        if not self._waiting or self._pause():
+            return False
         slow = time.monotonic() - self._began >= SLOW
         more = slow or len(self._waiting) >= ENOUGH
-        return bool(self._waiting) and self._committing < (COMMITTING if more else min(COMMITTING, 1))
+        return self._committing < (COMMITTING if more else min(COMMITTING, 1))
+
+    def _pause(self) -> float:
+        """Return for how many seconds more events are awaited; 0 if as many wait as the last batch had."""
+        return max(0.0, self._ended + PAUSE - time.monotonic()) if len(self._waiting) < self._last else 0.0
 
     def _next(self, most: int = BATCH) -> list[Waiting]:
         batch = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]

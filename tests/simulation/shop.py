@@ -27,7 +27,7 @@ from tests.support import samples
 from tests.support.world import TOKEN, URL, World
 
 # Each actor stands for a process of its own, so none waits for what another commits.
-committer.COMMITTING, committer.SLOW = 1000, 0.0
+committer.COMMITTING, committer.SLOW, committer.PAUSE = 1000, 0.0, 0.0
 
 WRITES = (
     *("refuse", "cut_before", "cut_after", "timeout_before", "timeout_after", "late_request", "bad_body", "html_body"),
