@@ -22,7 +22,7 @@ from stripe_mongo_sync.sync.process.fork import in_every_child
 
 COMMITTING = 4  # threads that commit at once
 ENOUGH = 32  # events that wait for another thread to begin while one commits: smaller batches cost more than they gain
-PAUSE = 0.002  # s after a batch at most, in which as many events are awaited as it had
+PAUSE = 0.004  # s after a batch at most, in which as many events are awaited as it had
 SLOW = 0.1  # s after which another thread begins with any number of them: one batch may wait for MongoDB
 BATCH = 500  # events at most
 QUEUE, QUEUE_BYTES = 10_000, 64 * 1024 * 1024  # that wait at most
