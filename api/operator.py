@@ -13,6 +13,7 @@ from stripe_mongo_sync.api.schemas.representation import caller_has
 from stripe_mongo_sync.api.schemas.requests import Schema
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.sync.logs import nameless
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.operator.link import acting_as
 from stripe_mongo_sync.sync.operator.plan import plan
@@ -33,6 +34,7 @@ PARAMETERS = ("kind", "verb", "review", "limit", "starting_after")
 
 def register(app: Flask) -> None:
     """Add the operator's routes to `app`."""
+    app.after_request(_name_nobody)
     app.add_url_rule("/status", "operator.status", _status)
     app.add_url_rule("/metrics", "operator.metrics", _metrics)
     app.add_url_rule("/operations", "operator.list", _list)
@@ -112,6 +114,13 @@ def _payout_report(reference: str) -> Response:
         raise Invalid({"format": "must be json or csv"})
     report = payout_report(str(found(kinds()["payout"], reference).stripe_id))
     return Response(as_csv([report]), mimetype="text/csv") if given == "csv" else _said(report.as_json())
+
+
+def _name_nobody(response: Response) -> Response:
+    """Show no e-mail address to an operator who may not read, in an answer or in the reason of a refusal."""
+    if (request.endpoint or "").startswith("operator.") and not caller_has(Scope.READ) and response.is_json:
+        response.set_data(nameless(response.get_data(as_text=True)))
+    return response
 
 
 def _said(data: Any) -> Response:

@@ -15,7 +15,7 @@ from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.ops import acts, pages
 from stripe_mongo_sync.ops.session import form_word, login, logout, require_session
 from stripe_mongo_sync.sync import errors
-from stripe_mongo_sync.sync.logs import EMAIL, log
+from stripe_mongo_sync.sync.logs import log, nameless
 from stripe_mongo_sync.sync.process.screen import lasting, when
 
 LARGEST_FORM = 64 * 1024  # bytes
@@ -109,10 +109,10 @@ def _set_policy(response: Response) -> Response:
 
 
 def _name_nobody(response: Response) -> Response:
-    """Show no e-mail address to who may not read: Stripe's messages, and those of hooks, may quote one."""
+    """Show no e-mail address to who may not read."""
     session = g.get("session")
     if session is not None and not session.reads and response.mimetype == "text/html":
-        response.set_data(EMAIL.sub("…@…", response.get_data(as_text=True)))
+        response.set_data(nameless(response.get_data(as_text=True)))
     return response
 
 

@@ -18,6 +18,7 @@ from stripe_mongo_sync.sync.visible import one_line as one_line
 
 log = logging.getLogger("stripe_mongo_sync")  # all of `sync` logs here
 
+NOBODY = "…@…"
 EMAIL = re.compile(r"[\w.+-]{1,64}(?:@|%(?:25)?40)[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}")  # also as a URL has it
 LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = (  # each repetition is bounded, so that matching takes linear time
     (re.compile(r"\b((?:sk|rk|pk)_(?:test|live)_|whsec_)\w+"), r"\1…"),
@@ -26,7 +27,7 @@ LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = (  # each repetition is boun
     (re.compile(r"\b(v[01]=)[0-9a-fA-F]{16,}"), r"\1…"),  # a signature
     (re.compile(r"\b(mongodb(?:\+srv)?://)[^@/\s]{1,500}@"), r"\1…@"),
     (re.compile(r"\b(dup key: ).*", re.DOTALL), r"\1…"),  # MongoDB quotes the value that is taken
-    (EMAIL, "…@…"),
+    (EMAIL, NOBODY),
 )
 NAMED = {  # ids that a message may name: of a document, and of an event
     "document": re.compile(r"\b[0-9a-f]{24}\b"),
@@ -41,6 +42,11 @@ def redact(text: str) -> str:
     for pattern, instead in LEFT_OUT:
         text = pattern.sub(instead, text)
     return text
+
+
+def nameless(text: str) -> str:
+    """Return a text without the e-mail addresses in it: messages of Stripe, and those of hooks, may quote one."""
+    return EMAIL.sub(NOBODY, text)
 
 
 def trace(error: BaseException) -> str:
