@@ -23,7 +23,9 @@ INSTALLATION = "installation"  # {"id"}
 STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
 CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: the last complete read of Stripe's events
 CIRCUIT_BREAKER = "circuit_breaker"  # {"cap"}: the circuit breaker is open until an operator resets it
-HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen", "missed": events without a webhook} of the last reconcile
+# Of the last reconcile: {"exit_code", "counts", "unseen", "missed": events without a webhook, "indexes": wrong ones,
+# "without_webhook": which share of the newest events no webhook brought}.
+HEARTBEAT = "heartbeat"
 # and, after one with exit code 2, {"succeeded_at": when a reconcile last looked at everything, in seconds}
 OWNERS = "owners"  # {"walks"}: how far an older version's comparison has read the lists under each owner
 COMPARISON = "comparison"  # the same of a full comparison that was killed, and, by kind, what its lists showed

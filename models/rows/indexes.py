@@ -53,6 +53,11 @@ class Gap:
         """The names of the other indexes that are missing or have another expiry: queries are slow, or rows stay."""
         return self.names([index for index in (*self.missing, *self.late) if not index.document.get("unique")])
 
+    @property
+    def wrong(self) -> list[str]:
+        """The names of all that are missing or differ, and of those that are not ours."""
+        return [*self.unique, *self.others, *self.foreign]
+
     def names(self, indexes: Sequence[IndexModel]) -> list[str]:
         """Return their names as messages show them: customers.key_1."""
         return [f"{self.collection.name}.{index.document['name']}" for index in indexes]

@@ -1,11 +1,11 @@
 """The checkpoint: how far Stripe's event list was read completely, and the events that no webhook delivered."""
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from stripe_mongo_sync.models import Event, present_kinds
-from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.event import EventState, Via
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.tally import having, oldest
 from stripe_mongo_sync.models.state import CHECKPOINT, State
@@ -21,6 +21,9 @@ from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, LAG, has_id
 
 WEBHOOK_DELAY = timedelta(minutes=5)  # by then a webhook has arrived, or was refused and will be repeated
+BROUGHT = [str(state) for state in EventState if state != EventState.IGNORED]  # an endpoint need not send the others
+NEWEST, FEWEST = 20, 5  # events by which it is judged whether webhooks arrive
+YOUNG = 3600  # s; of an older one, this service was away, or is new
 FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
 
 
@@ -31,6 +34,17 @@ def since(checkpoint: dict[str, Any] | None) -> int:
         return int(newest["created"] if newest else checkpoint["read_at"]) - LAG
     first = oldest(having(present_kinds().values(), {}))  # no event from before our first document is ours
     return int(min(filter(None, (clock.now() - FIRST, first))).timestamp()) - LAG
+
+
+def share_without_webhook(now: datetime) -> float:
+    """Return which share of the newest events of the last day no webhook has brought, only Stripe's list.
+
+    Only those count that were young when they were read, and came longer ago than `WEBHOOK_DELAY`. 0 if they are few.
+    """
+    asked = {"state": {"$in": BROUGHT}, "received_at": {"$gt": now - timedelta(days=1), "$lt": now - WEBHOOK_DELAY}}
+    rows = Event.own_rows().find(asked, {"via": 1, "created": 1, "received_at": 1}).sort("received_at", -1)
+    ways = [row.get("via") for row in rows.limit(NEWEST) if row["received_at"].timestamp() - YOUNG < row["created"]]
+    return ways.count(Via.LIST) / len(ways) if len(ways) >= FEWEST else 0.0
 
 
 def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> None:

@@ -16,14 +16,13 @@ from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.models.state import CHECKPOINT, STRIPE, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.database.in_force import deviations, in_force
-from stripe_mongo_sync.sync.database.indexes import COMMAND, gaps
 from stripe_mongo_sync.sync.database.strangers import neighbours, rivals
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import WEBHOOK_DELAY, require_continuity
 from stripe_mongo_sync.sync.operator.catalogue import kinds_of
 from stripe_mongo_sync.sync.operator.endpoint import Endpoint, list_endpoints, pings
 from stripe_mongo_sync.sync.operator.findings import Finding, Level, exit_code
-from stripe_mongo_sync.sync.operator.mongodb_security import protection, room, secrecy
+from stripe_mongo_sync.sync.operator.mongodb import INDEXES, indexes, protection, secrecy
 from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.process.mongodb_address import read_address
 from stripe_mongo_sync.sync.process.screen import word
@@ -88,7 +87,9 @@ def examine(url: str | None = None, *, ping: bool = False, pause: Callable[[floa
             found.findings += _with_failure(check())
         if ping:
             found.findings += _with_failure(pings(url, pause))
-    found.findings += [*secrecy(current().settings), *_mongodb(), *_indexes(), *status().findings]
+    found.findings += [*secrecy(current().settings), *_mongodb(), *status().findings]
+    if all(finding.check != INDEXES for finding in found.findings):  # else `status` has looked
+        found.findings += [*indexes()] or [Finding(INDEXES, Level.OK, "all indexes exist, and all are right")]
     found.asked = current().gateway.request_count - before
     return found
 
@@ -273,7 +274,7 @@ def _mongodb() -> Iterator[Finding]:
         same = ", ".join(rivals(names))
         told += ", ".join(others) + (f"; of the same Stripe account: {same}" if same else "")
         yield Finding("mongodb", Level.WARNING if same else Level.OK, told, RIVALS if same else "")
-    yield from (*room(), *protection(settings.mongodb_uri, live=settings.livemode))
+    yield from protection(settings.mongodb_uri, live=settings.livemode)
 
 
 def deployment(version: str, hello: dict[str, Any], in_force: str, *, live: bool) -> Finding:
@@ -285,16 +286,3 @@ def deployment(version: str, hello: dict[str, Any], in_force: str, *, live: bool
         do = "use a replica set: a single server loses everything with its disk"
         return Finding("mongodb", Level.WARNING, told, do)
     return Finding("mongodb", Level.OK, told)
-
-
-def _indexes() -> Iterator[Finding]:
-    found = list(gaps(current().settings))
-    if missing := [name for gap in found for name in (*gap.unique, *gap.others)]:
-        told = f"these indexes are missing or wrong: {', '.join(missing)}"
-        yield Finding("indexes", Level.PROBLEM, told, f"{COMMAND} builds them")
-    if foreign := [name for gap in found for name in gap.foreign]:
-        names = ", ".join(foreign)
-        told = f"these indexes are not ours, and reject documents that we accept, or delete them: {names}"
-        yield Finding("indexes", Level.PROBLEM, told, "drop them")
-    if not found:
-        yield Finding("indexes", Level.OK, "all indexes exist, and all are right")

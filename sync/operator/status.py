@@ -30,6 +30,7 @@ from stripe_mongo_sync.models.rows.tally import MOST, count, counts, first_key, 
 from stripe_mongo_sync.models.state import ALIKE, CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, OTHER_VERSION, State
 from stripe_mongo_sync.models.username import fold
 from stripe_mongo_sync.sync.operator.findings import MARKS, Finding, Level, exit_code
+from stripe_mongo_sync.sync.operator.mongodb import indexes, room
 from stripe_mongo_sync.sync.operator.processes import count as count_processes
 from stripe_mongo_sync.sync.operator.processes import differences, processes
 from stripe_mongo_sync.sync.process.screen import lasting, quoted, spoken, when, word
@@ -47,6 +48,8 @@ IN_REVIEW = {"review_reason": {"$type": "string"}}
 BEGUN = (Status.PENDING, Status.ACTIVE)  # the statuses in which an operation is still to be pushed
 COPIED = (Status.ACTIVE, Status.DELETED)  # the statuses of a mirrored document
 NAMED = 100  # customers that a warning names, at most
+AGES = ("oldest_operation", "oldest_overdue", "oldest_open_event", "oldest_notice")  # facts that are durations
+MOST_MISSING = 0.5  # of the newest events, the share that may come by no webhook
 MANY = 10  # unconfirmed documents; fewer may be chance
 
 
@@ -58,11 +61,11 @@ class Health:
     findings: list[Finding] = field(default_factory=list)
 
     def problem(self, check: str, message: str, advice: str) -> None:
-        """Add a finding that needs an operator, and the advice."""
+        """Add a finding that needs an operator."""
         self.findings.append(Finding(check, Level.PROBLEM, message, advice))
 
     def warning(self, check: str, message: str, advice: str) -> None:
-        """Add a finding that deserves attention, and the advice."""
+        """Add a finding that deserves attention."""
         self.findings.append(Finding(check, Level.WARNING, message, advice))
 
     @property
@@ -76,22 +79,23 @@ class Health:
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         told = {"problems": self._texts(Level.PROBLEM), "warnings": self._texts(Level.WARNING)}
-        return {**self.facts, **told, "exit_code": self.exit_code}
+        ages = {f"{name}_seconds": age and age.total_seconds() for name, age in self.facts.items() if name in AGES}
+        return {**self.facts, **ages, **told, "exit_code": self.exit_code}
 
     @property
     def lines(self) -> list[str]:
         """What the command prints without `--json`."""
-        lines = [f"{name}: {_spoken(value)}" for name, value in self.facts.items()]
+        lines = [f"{name}: {_spoken(value, 'none' if name in AGES else 'never')}" for name, value in self.facts.items()]
         lines += [f"{MARKS[level]} {text}" for level in (Level.PROBLEM, Level.WARNING) for text in self._texts(level)]
         return lines if self.exit_code else [*lines, "✔ healthy"]
 
 
-def _spoken(value: Any) -> str:
+def _spoken(value: Any, nothing: str = "never") -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_spoken(inner)}" for name, inner in value.items() if inner) or "none"
     if isinstance(value, int) and value == MOST:
         return f"{MOST:,} or more"
-    return "never" if value is None else spoken(value)
+    return nothing if value is None else spoken(value)
 
 
 def status() -> Health:
@@ -105,9 +109,9 @@ def status() -> Health:
     _usage(health, now)
     _backlog(health, now, there)
     heartbeat, checkpoint, latch = State.read(HEARTBEAT), State.read(CHECKPOINT), State.read(CIRCUIT_BREAKER)
-    health.facts["last_reconcile"] = heartbeat and heartbeat["at"]
-    health.facts["checkpoint"] = checkpoint and checkpoint["at"]
+    health.facts.update(last_reconcile=heartbeat and heartbeat["at"], checkpoint=checkpoint and checkpoint["at"])
     _reconcile(health, now, heartbeat, there)
+    _as_reconcile_saw(health, heartbeat or {})
     if latch is not None:
         told = f"circuit breaker open since {when(latch['at'])}: a run reached its limit"
         told += f" of {latch.get('cap', 'some')} undos and deletions"
@@ -124,7 +128,7 @@ def status() -> Health:
     _names(health)
     running = processes(now)
     health.facts["processes"] = count_processes(running)
-    health.findings += differences(running)
+    health.findings += [*differences(running), *room()]
     return health
 
 
@@ -141,6 +145,15 @@ def _reconcile(
     elif heartbeat["exit_code"] == 2:
         told = f"the last reconcile could not check everything ({'; '.join(map(quoted, heartbeat['unseen']))})"
         health.problem("reconcile", told, "see what `doctor` says about the key")
+
+
+def _as_reconcile_saw(health: Health, heartbeat: dict[str, Any]) -> None:
+    """Check what each run looks at, and what would take `status` longer."""
+    if heartbeat.get("indexes"):
+        health.findings += indexes()
+    if (share := heartbeat.get("without_webhook", 0)) > MOST_MISSING:
+        told = f"{share:.0%} of the newest events came by no webhook: reconcile read them"
+        health.warning("webhooks", told, "see what `doctor` says about the endpoint")
 
 
 def _ours(there: Iterable[type[StagedDocument]]) -> list[type[StagedDocument]]:

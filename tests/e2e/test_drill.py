@@ -379,7 +379,9 @@ def test_an_index_that_was_dropped(unique: bool, stack: Stack, operator: Operato
     if unique:
         operator.sees("doctor", "These unique indexes are missing: customers.…", code=2)
     else:
-        operator.sees("doctor", "these indexes are missing or wrong: customers.…")
+        operator.types("reconcile")
+        assert rings(stack, "StripeSyncIndexesWrong")
+        operator.sees("status", "these indexes are missing or wrong: customers.…")
     operator.types("indexes")
 
     assert {*customers.index_information()} == {*known}
@@ -419,7 +421,8 @@ def test_a_disk_that_is_nearly_full(small_disk: Path) -> None:
     with Mongod(small_disk / "db", fast=True) as mongod, running(mongod.uri("drill")) as stack:
         operator = Operator(well_begun(stack))
 
-        operator.sees("doctor", "the disk of MongoDB has only … MB left")
+        assert rings(stack, "StripeSyncDiskNearlyFull")
+        operator.sees("status", "the disk of MongoDB has only … MB left")
         operator.does("give MongoDB a larger disk", lambda: subprocess.run(larger, check=True))
 
         assert_well(operator)

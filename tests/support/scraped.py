@@ -36,6 +36,9 @@ CLOSED = {  # every value that a label may have, by metric and label
     "stripe_sync_oldest_due_seconds": {"what": {"documents", "events", "hooks", "usage"}},
     "stripe_sync_documents_in_review": {},
     "stripe_sync_unconfirmed_documents": {},
+    "stripe_sync_events_without_webhook_ratio": {},
+    "stripe_sync_mongodb_disk_free_bytes": {},
+    "stripe_sync_indexes_wrong": {},
     "stripe_sync_hook_deliveries": {"state": {"pending", "dead"}},
     "stripe_sync_reconcile_last_success_timestamp_seconds": {},
 }

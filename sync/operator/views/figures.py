@@ -29,7 +29,7 @@ AGES = (
 class Figures:
     """The figures; each list of minutes begins with the oldest."""
 
-    events: list[int]  # in each minute
+    events: list[int]  # that webhooks brought in each minute
     latency: list[float | None]  # s, the median from Stripe's second to the row here, in each minute of the sample
     backlog: list[tuple[str, int]]  # how much is due, by its age
 
@@ -39,7 +39,8 @@ def figures() -> Figures:
     now = clock.now()
     first = now.replace(second=0, microsecond=0) - (MINUTES - 1) * MINUTE
     minutes = [first + number * MINUTE for number in range(MINUTES)]
-    _, came = counts(Event, "state", (), {str(minute): _received(minute, minute + MINUTE) for minute in minutes})
+    brought = {str(minute): {**_received(minute, minute + MINUTE), "via": Via.WEBHOOK} for minute in minutes}
+    _, came = counts(Event, "state", (), brought)
     late = _latency(first)
     return Figures(
         [came[str(minute)] for minute in minutes],

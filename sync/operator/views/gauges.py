@@ -19,6 +19,7 @@ from stripe_mongo_sync.models.state import HEARTBEAT, State, last_success
 from stripe_mongo_sync.sync import metrics
 from stripe_mongo_sync.sync.errors import SyncError
 from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.operator.mongodb import bytes_left
 from stripe_mongo_sync.sync.operator.status import IN_REVIEW, due_since, is_confirmed, notices, unconfirmed_since
 
 if TYPE_CHECKING:
@@ -79,16 +80,23 @@ def _of_database() -> "Iterator[Metric]":
     yield _gauge("oldest_due_seconds", "Since when something is due; 0: nothing is.", late, "what")
     yield _gauge("documents_in_review", "Documents that an operator must decide about.", {(): review})
     yield _gauge("unconfirmed_documents", "Documents that no webhook confirmed in an hour.", {(): unconfirmed})
+    if (left := bytes_left()) is not None:
+        yield _gauge("mongodb_disk_free_bytes", "Bytes that are left on the disk of MongoDB.", {(): left})
     yield _gauge(
         "hook_deliveries",
         "Deliveries to hooks that are not done.",
         {(state,): deliveries.get(state, 0) for state in DELIVERIES},
         "state",
     )
+    heartbeat = State.read(HEARTBEAT)
+    saw = heartbeat or {}
+    missing, wrong = saw.get("without_webhook", 0.0), len(saw.get("indexes", ()))
+    yield _gauge("events_without_webhook_ratio", "Share of the newest events that no webhook brought.", {(): missing})
+    yield _gauge("indexes_wrong", "Indexes that the last reconcile found missing, wrong or not ours.", {(): wrong})
     yield _gauge(
         "reconcile_last_success_timestamp_seconds",
         "When a reconcile last looked at everything; 0: never.",
-        {(): last_success(State.read(HEARTBEAT)) or 0.0},
+        {(): last_success(heartbeat) or 0.0},
     )
 
 

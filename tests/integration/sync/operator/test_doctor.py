@@ -18,13 +18,16 @@ from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.operator.catalogue import covered_events
 from stripe_mongo_sync.sync.operator.doctor import clocks, deployment, examine, place
 from stripe_mongo_sync.sync.operator.findings import Finding, Level
-from stripe_mongo_sync.sync.operator.mongodb_security import exposure, protection
+from stripe_mongo_sync.sync.operator.mongodb import exposure, protection
+from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.operator.views.gauges import exposition
 from stripe_mongo_sync.sync.stripe.answers import api_version
 from tests.support import samples
 from tests.support.answers import untouched
 from tests.support.mongo import our_database
 from tests.support.run import Run
 from tests.support.scenes import begin
+from tests.support.scraped import Scrape
 from tests.support.world import KEY, SECRET, TOKEN, URL, World
 
 NAME = "user@here.com"
@@ -583,6 +586,9 @@ def test_indexes_that_are_missing_or_strange(mended: World, told: Any) -> None:
     events.drop_index("finished_at_1")
     events.create_index("finished_at", expireAfterSeconds=60)
 
+    mended.reconcile()
+    assert {finding.check for finding in status().findings} == {"indexes"}, "`status` says it, too"
+    assert Scrape(exposition().decode()).value("indexes_wrong") == 5
     code, ((level, what, do), (foreign_level, foreign, drop)) = told("indexes")
 
     assert (code, level, foreign_level) == (1, "problem", "problem")
@@ -671,7 +677,7 @@ def test_a_disk_of_mongodb_that_is_nearly_full_is_a_problem(
 ) -> None:
     assert told("mongodb") == (0, [])
 
-    monkeypatch.setattr("stripe_mongo_sync.sync.operator.mongodb_security.LITTLE", 1 << 60)
+    monkeypatch.setattr("stripe_mongo_sync.sync.operator.mongodb.LITTLE", 1 << 60)
 
     code, [(level, message, advice)] = told("mongodb")
     assert (code, level, advice) == (1, "problem", "make room on it, or give MongoDB a larger disk")

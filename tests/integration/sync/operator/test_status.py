@@ -1,5 +1,6 @@
 """What `status` asks of MongoDB: an index answers each of its questions, and its alarms are no false ones."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,15 +11,20 @@ from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.monitoring import CommandStartedEvent
 
+from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Status, created_kinds, kinds
 from stripe_mongo_sync.models.base.birth import DEFAULTS
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock, tally
-from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.operator.status import AGES, status
+from stripe_mongo_sync.sync.operator.views.figures import figures
+from stripe_mongo_sync.sync.operator.views.gauges import exposition
 from tests.support import samples
+from tests.support.events import event
 from tests.support.heard import Listener
 from tests.support.mongo import our_database
 from tests.support.run import Run
+from tests.support.scraped import Scrape
 from tests.support.world import World
 
 READS = ("find", "count", "aggregate", "distinct")
@@ -136,7 +142,7 @@ def fill(many: int) -> None:
 
 def by_indexes(asked: list[dict[str, Any]]) -> tuple[int, set[str]]:
     """Check that an index answers each of these questions; return how many there are, and by which stages."""
-    assert {next(iter(each)) for each in asked} <= {*READS, "hello", "listCollections"}
+    assert {next(iter(each)) for each in asked} <= {*READS, "hello", "listCollections", "dbStats"}
     reads = [part for each in asked if next(iter(each)) in READS for part in parts(each)]
     seen: set[str] = set()
     for read in reads:
@@ -266,3 +272,97 @@ def test_what_a_webhook_should_have_confirmed_counts(world: World, run: Run) -> 
 
     assert all(allow_unknown)
     assert run("status")[1]["unconfirmed"] == sum(allow_unknown)
+
+
+# --- whether webhooks arrive ---
+
+
+def warned(run: Run) -> list[str]:
+    return [told for told in run("status")[1]["warnings"] if "webhook" in told]
+
+
+def runs_pass(world: World) -> None:
+    """Let reconcile run as it should."""
+    for _ in range(3):
+        world.advance(minutes=5)
+        world.reconcile()
+
+
+def dropped(world: World, count: int) -> None:
+    """Create customers of whom no webhook tells."""
+    for number in range(count):
+        sync.create_customer(f"dropped{number}@here.com")
+    world.webhooks()  # which never arrive
+    runs_pass(world)
+
+
+def test_webhooks_that_do_not_arrive_are_noticed_though_reconcile_reads_their_events(world: World, run: Run) -> None:
+    world.reconcile()
+    dropped(world, 20)
+
+    code, told = run("status")
+
+    assert told["unconfirmed"] == 0, "reconcile has confirmed them"
+    assert (code, len(warned(run))) == (0, 1)
+    assert "100% of the newest events came by no webhook" in warned(run)[0]
+    assert Scrape(exposition().decode()).value("events_without_webhook_ratio") == 1
+    assert sum(figures().events) == 0
+
+    for number in range(20):
+        sync.create_customer(f"arrived{number}@here.com")
+    world.deliver()
+    runs_pass(world)
+    assert warned(run) == []
+    assert sum(figures().events) == 20
+
+
+@pytest.mark.parametrize("case", ["few", "late", "old", "ignored"])
+def test_what_says_nothing_about_webhooks_is_no_sign_that_they_do_not_arrive(world: World, run: Run, case: str) -> None:
+    world.reconcile()
+    match case:
+        case "few":
+            dropped(world, 4)
+        case "late":  # by then, each has come after all
+            for number in range(20):
+                sync.create_customer(f"late{number}@here.com")
+            late = world.webhooks()
+            world.advance(minutes=5)
+            world.reconcile()
+            world.deliver(late)
+            runs_pass(world)
+        case "old":  # the first run of all, or one after a long outage
+            for number in range(20):
+                sync.create_customer(f"old{number}@here.com")
+            world.webhooks()
+            world.advance(hours=2)
+            runs_pass(world)
+        case "ignored":  # an endpoint need not send what is of no kind here
+            for _ in range(20):
+                told = event("balance.available", {"object": "balance"}, int(clock.now().timestamp()))
+                Event.record(json.loads(told), told, EventState.IGNORED)
+            runs_pass(world)
+
+    assert warned(run) == []
+
+
+# --- what MongoDB needs ---
+
+
+def test_a_disk_that_is_nearly_full_is_told(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = Scrape(exposition().decode()).value("mongodb_disk_free_bytes")
+    monkeypatch.setattr("stripe_mongo_sync.sync.operator.mongodb.LITTLE", left * 2)
+
+    code, told = run("status")
+
+    assert code == 1
+    assert "the disk of MongoDB has only" in told["problems"][0]
+
+
+def test_json_tells_durations_in_seconds_too(world: World, run: Run) -> None:
+    told = run("status")[1]
+    assert {name: told[f"{name}_seconds"] for name in AGES} == dict.fromkeys(AGES)
+    world.stripe.fault("cut_before", method="POST", times=2)
+    sync.create_customer("user@here.com")
+    world.advance(hours=26)
+
+    assert run("status")[1]["oldest_operation_seconds"] == pytest.approx(26 * 3600, abs=60)

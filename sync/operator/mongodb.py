@@ -1,6 +1,6 @@
-"""Checks what a stranger could use, as far as this process can see: MongoDB, secrets, and files with secrets.
+"""Checks MongoDB: its indexes, its room, because a server that cannot write ends itself, and what a stranger could use.
 
-And how much room MongoDB has left, because a server that cannot write ends itself.
+That is MongoDB itself, secrets, and files with secrets, as far as this process can see.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,26 +9,45 @@ from pathlib import Path
 from pymongo.errors import OperationFailure
 
 from stripe_mongo_sync.models.rows.database import database
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.database.indexes import COMMAND, gaps
 from stripe_mongo_sync.sync.operator.findings import Finding, Level
 from stripe_mongo_sync.sync.process.environment import files, open_to
 from stripe_mongo_sync.sync.process.mongodb_address import is_local, read_address
 from stripe_mongo_sync.sync.process.strength import weakness
 from stripe_mongo_sync.sync.settings import Settings
 
+INDEXES = "indexes"  # the name of the check
 LITTLE = 1 << 30  # bytes; MongoDB makes journal files of 100 MB in advance, and an index is built on the disk
+
+
+def bytes_left() -> int | None:
+    """Return how many bytes are left on that disk; None if this user may not know."""
+    try:
+        told = database().command("dbStats")
+    except OperationFailure:
+        return None  # a user with few rights
+    disks = [each for each in (told.get("raw") or {"": told}).values() if each.get("fsTotalSize")]
+    return min((int(each["fsTotalSize"] - each["fsUsedSize"]) for each in disks), default=None)
 
 
 def room() -> Iterator[Finding]:
     """Yield whether a disk of MongoDB is nearly full: the primary's, or the fullest among those of the shards."""
-    try:
-        told = database().command("dbStats")
-    except OperationFailure:
-        return  # a user with few rights
-    disks = [each for each in (told.get("raw") or {"": told}).values() if each.get("fsTotalSize")]
-    left = min((each["fsTotalSize"] - each["fsUsedSize"] for each in disks), default=LITTLE)
-    if left < LITTLE:
+    if (left := bytes_left()) is not None and left < LITTLE:
         message = f"the disk of MongoDB has only {left / 1e6:,.0f} MB left: without room, MongoDB ends itself"
         yield Finding("mongodb", Level.PROBLEM, message, "make room on it, or give MongoDB a larger disk")
+
+
+def indexes() -> Iterator[Finding]:
+    """Yield which indexes are missing or wrong, and which are not ours and act."""
+    found = list(gaps(current().settings))
+    if missing := [name for gap in found for name in (*gap.unique, *gap.others)]:
+        told = f"these indexes are missing or wrong: {', '.join(missing)}"
+        yield Finding(INDEXES, Level.PROBLEM, told, f"{COMMAND} builds them")
+    if foreign := [name for gap in found for name in gap.foreign]:
+        names = ", ".join(foreign)
+        told = f"these indexes are not ours, and reject documents that we accept, or delete them: {names}"
+        yield Finding(INDEXES, Level.PROBLEM, told, "drop them")
 
 
 def protection(uri: str, *, live: bool) -> Iterator[Finding]:
