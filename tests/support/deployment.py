@@ -4,6 +4,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,13 +32,40 @@ def documents() -> Iterator[dict[str, Any]]:
         yield from yaml.safe_load_all(path.read_text())
 
 
+def template(made: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the template of the pods that an object makes, if it makes any."""
+    spec = made.get("spec", {})
+    found: dict[str, Any] | None = spec.get("jobTemplate", {}).get("spec", spec).get("template")
+    return found
+
+
 def pods() -> dict[str, dict[str, Any]]:
     """Return the pods of the manifests, each under the name of what makes it."""
-    found = {
-        each["metadata"]["name"]: each["spec"] for each in documents() if each["kind"] in ("Deployment", "CronJob")
-    }
-    found = {name: spec.get("jobTemplate", {}).get("spec", spec) for name, spec in found.items()}
-    return {name: spec["template"]["spec"] for name, spec in found.items()}
+    return {each["metadata"]["name"]: made["spec"] for each in documents() if (made := template(each))}
+
+
+def rendered(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a kustomization, their pods with the labels that it gives them; this takes no kubectl."""
+    file = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    pairs = [each["pairs"] for each in file.get("labels", []) if each["includeSelectors"]]
+    for path in (folder / each for each in (*file["resources"], *file.get("components", []))):
+        for each in rendered(path) if path.is_dir() else yaml.safe_load_all(path.read_text()):
+            if made := template(each):
+                for more in pairs:
+                    made["metadata"]["labels"] |= more
+            yield each
+
+
+def unguarded(objects: list[dict[str, Any]]) -> list[str]:
+    """Return the names of what makes pods, where no policy for both directions selects them."""
+    policies = [each["spec"] for each in objects if each["kind"] == "NetworkPolicy"]
+    both = [spec["podSelector"] for spec in policies if spec["policyTypes"] == ["Ingress", "Egress"]]
+    selected = [(selector or {"matchLabels": {}})["matchLabels"].items() for selector in both]
+    return [
+        each["metadata"]["name"]
+        for each in objects
+        if (made := template(each)) and not any(made["metadata"]["labels"].items() >= labels for labels in selected)
+    ]
 
 
 def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:

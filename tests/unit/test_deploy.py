@@ -32,8 +32,10 @@ from tests.support.deployment import (
     generated,
     image_of,
     pods,
+    rendered,
     required,
     settings,
+    unguarded,
     units,
 )
 from tests.support.image import instructions, let_through
@@ -78,6 +80,12 @@ def test_kustomize_makes_of_each_overlay_what_kubernetes_accepts(overlay: Path, 
     names = {each["metadata"]["name"] for each in yaml.safe_load_all(made) if each["kind"] in ("ConfigMap", "Secret")}
     asked = set(re.findall(r"(?:secretName|name): (stripe-mongo-sync-\w{10})\n", made))
     assert asked == {name for name in names if "-try" not in name}
+    assert unguarded([*yaml.safe_load_all(made)]) == []
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
+def test_a_network_policy_selects_every_pod(overlay: Path) -> None:
+    assert unguarded([*rendered(overlay)]) == []
 
 
 @needs("systemd-analyze")
