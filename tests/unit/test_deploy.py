@@ -17,6 +17,7 @@ from stripe_mongo_sync.sync.commands.cli import Given
 from stripe_mongo_sync.sync.process.environment import FILE
 from stripe_mongo_sync.sync.settings import Settings
 from tests.support import ROOT
+from tests.support.browser_tools import PICTURES
 from tests.support.deploy_tools import NEEDED, found, judge, needs
 from tests.support.deployment import (
     IMAGE,
@@ -288,3 +289,5 @@ def test_ci_runs_what_is_run_by_hand_and_only_pinned_actions() -> None:
     assert scripts == [".ci/run", ".ci/image"]
     assert all((ROOT / script).stat().st_mode & 0o100 for script in scripts)
     assert [step["uses"] for step in steps if "uses" in step and not re.search(r"@[0-9a-f]{40}$", step["uses"])] == []
+    (kept,) = (step for step in steps if step.get("uses", "").startswith("actions/upload-artifact@"))
+    assert (ROOT / kept["with"]["path"], kept["if"]) == (PICTURES, "always()")
