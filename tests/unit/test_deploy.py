@@ -46,6 +46,7 @@ OVERLAYS = [KUBERNETES / "base", *sorted((KUBERNETES / "overlays").iterdir())]
 GUNICORN = {"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"}
 PYTHON = {"PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 OF_COMPOSE = {"MONGODB_PASSWORD", "COMPOSE_PROFILES"}  # compose itself reads these from `.env`
+VERSIONS = ("1.30.0", "1.37.0")  # of Kubernetes
 CALL = 60.0  # s that one call of a hook has; its process is ended after twice that
 
 
@@ -66,16 +67,20 @@ def test_compose_and_the_workflow_are_as_their_schemas_have_them() -> None:
 
 
 @needs("kubernetes-validate")
-@pytest.mark.parametrize("version", ["1.30.0", "1.37.0"])
+@pytest.mark.parametrize("version", VERSIONS)
 def test_kubernetes_accepts_every_manifest(version: str) -> None:
     judge("kubernetes-validate", "--strict", "--quiet", "--kubernetes-version", version, *MANIFESTS)
 
 
 @needs("kubectl")
+@needs("kubernetes-validate")
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
 def test_kustomize_makes_of_each_overlay_what_kubernetes_accepts(overlay: Path, tmp_path: Path) -> None:
     made = judge("kubectl", "kustomize", overlay)
+    (tmp_path / "made.yaml").write_text(made)
 
+    for version in VERSIONS:
+        judge("kubernetes-validate", "--strict", "--quiet", "--kubernetes-version", version, tmp_path / "made.yaml")
     assert f"image: stripe-mongo-sync:{__version__}\n" in made.replace("registry.example/", "")
     assert "image: stripe-mongo-sync\n" not in made
     names = {each["metadata"]["name"] for each in yaml.safe_load_all(made) if each["kind"] in ("ConfigMap", "Secret")}
