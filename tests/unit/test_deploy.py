@@ -292,6 +292,7 @@ def test_ci_runs_what_is_run_by_hand_and_only_pinned_actions() -> None:
     scripts = [step["run"] for step in steps if step.get("run", "").startswith(".ci/")]
 
     assert scripts == [".ci/run", ".ci/image"]
+    assert re.search(r"-m long .*tests/e2e/test_drill\.py", (ROOT / ".ci/run").read_text())
     assert all((ROOT / script).stat().st_mode & 0o100 for script in scripts)
     assert [step["uses"] for step in steps if "uses" in step and not re.search(r"@[0-9a-f]{40}$", step["uses"])] == []
     (kept,) = (step for step in steps if step.get("uses", "").startswith("actions/upload-artifact@"))
