@@ -16,6 +16,7 @@ from tests.support.scraped import CLOSED
 
 FOLDER = ROOT / "deploy/monitoring"
 RULES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
+WELL, *FAULTS = yaml.safe_load((FOLDER / "alerts_test.yml").read_text())["tests"]
 DASHBOARD: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 NAME = re.compile(r"\bstripe_sync_\w+")
@@ -103,3 +104,20 @@ def test_the_panels_lie_beside_each_other() -> None:
 @needs("promtool")
 def test_promtool_accepts_the_rules() -> None:
     judge("promtool", "check", "rules", FOLDER / "alerts.yml")
+
+
+@needs("promtool")
+def test_each_alert_fires_at_its_fault_and_none_while_all_is_well() -> None:
+    judge("promtool", "test", "rules", FOLDER / "alerts_test.yml")
+
+
+def test_a_fault_is_made_up_for_each_alert_and_what_is_well_for_each_metric() -> None:
+    asked = [rule["expr"] for rule in RULES]
+    series = [each["series"] for each in WELL["input_series"]]
+    firing = [sample["labels"] for each in FAULTS for one in each["promql_expr_test"] for sample in one["exp_samples"]]
+
+    assert {re.findall(r'alertname="(\w+)"', labels)[0] for labels in firing} == {rule["alert"] for rule in RULES}
+    assert [one.get("exp_samples") for one in WELL["promql_expr_test"]] == [None]
+    assert {name for expr in asked for name in NAME.findall(expr)} <= {NAME.findall(each)[0] for each in series}
+    for name, label, value in (found for expr in asked for found in MATCHER.findall(expr)):
+        assert any(each.startswith(name + "{") and f'{label}="{value}"' in each for each in series), (name, value)
