@@ -116,7 +116,8 @@ def share_counts(server: Any) -> None:
     roomy = worker_tmp_dir is not None and shutil.disk_usage(worker_tmp_dir).free > ROOM
     try:
         server.counts = tempfile.mkdtemp(prefix="stripe-sync-counts-", dir=worker_tmp_dir if roomy else None)
-        os.chown(server.counts, server.cfg.uid, server.cfg.gid)  # workers may run as another user
+        if (server.cfg.uid, server.cfg.gid) != (os.geteuid(), os.getegid()):  # else systemd may have forbidden it
+            os.chown(server.counts, server.cfg.uid, server.cfg.gid)
     except OSError as error:
         server.log.error("no folder for the counts can be made (%s): each worker has its own", type(error).__name__)
     else:

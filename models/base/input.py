@@ -78,6 +78,8 @@ def _no_json(given: Any, levels: int) -> tuple[list[str], str] | None:
                 return wrong
     elif isinstance(given, int) and given.bit_length() > LARGEST_BITS:
         return [], "is too large"
+    elif isinstance(given, ObjectId):
+        return [], "is an ObjectId: give the id as a text, str(id)"
     elif not (given is None or isinstance(given, str | bool | int | float)):
         return [], f"is a {type(given).__name__}, which JSON does not know"
     return None

@@ -65,7 +65,7 @@ def event_of(id: str) -> Event:
     """Return the event with that id. Raises NotFound."""
     row: Event | None = Event.objects(id=id).first() if EVENT_ID.fullmatch(id) else None
     if row is None:
-        raise NotFound("There is no such event: see `events list`.")
+        raise NotFound("There is no such event: see `events list`, and `operations list` for documents.")
     return row
 
 

@@ -178,7 +178,13 @@ def in_json(data: Any) -> str:
     """Return the JSON that `--json` prints and the operator's API answers."""
     import json
 
-    return json.dumps(data, default=str)
+    return json.dumps(data, default=_in_json)
+
+
+def _in_json(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return str(value)
 
 
 def draw(text: str, stream: TextIO) -> bool:

@@ -144,6 +144,25 @@ def test_a_worker_counts_at_the_first_place_that_no_living_one_has(monkeypatch: 
     assert (successor.place, [each.place for each in server.WORKERS.values()]) == (1, [0, 2])
 
 
+def test_who_may_give_no_file_away_counts_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The units for systemd forbid chown, and workers who run as the master's user need none."""
+
+    def forbidden(*given: object) -> None:
+        raise PermissionError("chown")
+
+    monkeypatch.setattr("os.chown", forbidden)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    server = SimpleNamespace(cfg=SimpleNamespace(uid=os.geteuid(), gid=os.getegid()))
+    made = conf(monkeypatch)
+
+    made["share_counts"](server)
+    shared = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    made["on_exit"](server)
+
+    assert shared == server.counts
+    assert not os.path.exists(shared)
+
+
 def test_without_a_folder_to_count_in_the_service_starts_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(**given: object) -> str:
         raise OSError("no space")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, PaymentMethod, SyncedDocument
+from stripe_mongo_sync.models import Customer, PaymentMethod, SyncedDocument, kinds
 from stripe_mongo_sync.sync.errors import CannotReadStripe
 from stripe_mongo_sync.sync.logs import NAMES, Redaction, log_to_stderr
 from tests.support import samples
@@ -95,6 +95,12 @@ def test_what_json_does_not_know_is_invalid_at_every_door_of_python(world: World
             for call in doors(customer, price, odd):
                 with pytest.raises(sync.Invalid):
                     call()
+
+
+def test_an_id_that_is_no_text_is_told_how_to_be_one(world: World) -> None:
+    product = samples.create("product")
+    with pytest.raises(sync.Invalid, match=r"is an ObjectId: give the id as a text, str\(id\)"):
+        sync.create(kinds()["price"], {**samples.body("price", "a"), "product": product.id})
 
 
 @pytest.mark.parametrize(

@@ -370,6 +370,16 @@ def test_webhooks_that_do_not_arrive(shop: World, run: Run, told: Any) -> None:
     assert told("webhooks") == (0, []), "what came late did come"
 
 
+def test_webhooks_are_checked_also_where_a_hundred_events_come_within_five_minutes(shop: World, told: Any) -> None:
+    sync.create_customer("one")
+    shop.webhooks()  # which never arrive
+    shop.advance(minutes=6)
+    for number in range(101):
+        shop.stripe.dashboard.create("product", name=f"Lamp {number}")
+
+    only(told("webhooks"), 1, "problem", "1 events since", "deliveries in the Dashboard")
+
+
 def test_a_shop_to_which_none_ever_came(world: World, told: Any) -> None:
     world.stripe.endpoint(URL, SECRET, api_version(), list(covered_events()))
     assert told("webhooks")[1] == []
