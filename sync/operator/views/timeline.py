@@ -64,10 +64,8 @@ def _own(document: StagedDocument) -> Iterator[Moment]:
     for name, sentence in told.items():
         if (at := getattr(document, name)) is not None:
             yield Moment(at, "document", sentence)
-    who = f", by {document.status_changed_by}" if document.status_changed_by else ""
-    yield Moment(
-        document.updated_at, "document", f"was changed last, to revision {document.revision}: {_state(document)}{who}"
-    )
+    changed = f"was changed last, to revision {document.revision}: {_state(document)}"
+    yield Moment(document.updated_at, "document", changed)  # who changed the status may have done so long before
     for notice in document.notices or ():
         yield Moment(notice["at"], "delivery", f"{notice['name']} is a notice for {', '.join(notice['hooks'])}")
 

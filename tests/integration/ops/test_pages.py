@@ -189,7 +189,7 @@ def test_who_settled_it_is_told(app: Flask, world: World, doubtful: Customer, an
     ann.follow(ann.send(f"/review/{doubtful.id}/roll-back"))
 
     assert "It was given up." in ann.page
-    assert "rolled_back, by operator ann" in ann.page
+    assert "<dd>rolled_back, by operator ann</dd>" in ann.page, "beside no revision, which another may have made"
 
 
 def test_a_document_of_every_kind_can_be_shown(app: Flask, world: World, ann: Browser) -> None:

@@ -3,7 +3,8 @@
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, Event
 from stripe_mongo_sync.models.rows import clock
-from stripe_mongo_sync.sync.operator import inbox_admin
+from stripe_mongo_sync.sync.operator import inbox_admin, operations
+from stripe_mongo_sync.sync.operator.link import acting_as
 from stripe_mongo_sync.sync.operator.views.timeline import timeline
 from tests.support import samples
 from tests.support.world import World
@@ -69,11 +70,30 @@ def test_deliveries_of_the_document_and_of_its_events_are_on_it(world: World) ->
     assert has(lines, "stripe:customer.created for shop.count was given up: it raised")
 
 
-def test_who_changed_it_last_is_on_it(world: World) -> None:
+def test_its_last_change_is_on_it(world: World) -> None:
     customer = sync.create_customer(NAME)
     sync.delete(customer)
 
-    assert has(told(customer), "was changed last", "it is deleted", "by reply")
+    assert has(told(customer), "was changed last", "it is deleted")
+
+
+def test_who_changed_its_status_is_not_named_for_a_later_change(world: World) -> None:
+    world.stripe.fault("cut_before", method="POST", times=2)
+    customer = sync.create_customer(NAME)
+    remote = world.stripe.dashboard.create("customer", email=NAME)
+    world.deliver()
+    with acting_as("ann"):
+        operations.link(str(customer.id), remote["id"], force=True)
+    world.advance(hours=5)
+    world.stripe.dashboard.update("customer", remote["id"], name="Ann")
+    world.deliver()
+    changed = customer.fetch_latest()
+    assert changed.status_changed_by == "operator ann"
+
+    last = [moment.told for moment in timeline(changed) if moment.at == changed.updated_at]
+
+    assert has(last, "was changed last", f"to revision {changed.revision}", "it is active")
+    assert not has(last, "operator ann")
 
 
 def test_every_document_has_one(world: World) -> None:
