@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from stripe_mongo_sync.models.base.whose import listed, owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
 from stripe_mongo_sync.models.event_body import owners_left, without_content
-from stripe_mongo_sync.models.rows.claimable import Claimable
+from stripe_mongo_sync.models.rows.claimable import Claimable, Decided
 from stripe_mongo_sync.models.rows.clock import IDLE, DueReason, Expression, due, from_now, literal
 from stripe_mongo_sync.models.rows.formerly import DELIVERIES
 from stripe_mongo_sync.models.rows.indexes import A_DATE
@@ -30,7 +30,7 @@ class DeliveryState(StrEnum):
     DEAD = "dead"  # given up after the last attempt; an operator can replay it
 
 
-class Delivery(Claimable):
+class Delivery(Claimable, Decided):
     """One notice for one hook. Its id, `<notice id>:<hook>`, makes a repeated insert harmless."""
 
     meta: ClassVar = {"collection": "hook_deliveries", "strict": False, "auto_create_index": False, "index_cls": False}

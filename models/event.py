@@ -26,7 +26,7 @@ from stripe_mongo_sync.models.event_body import (
     storable,
     without_content,
 )
-from stripe_mongo_sync.models.rows.claimable import Claimable
+from stripe_mongo_sync.models.rows.claimable import Claimable, Decided
 from stripe_mongo_sync.models.rows.clock import IDLE, LEASE, DueReason, Expression, due, from_now, leased, literal
 from stripe_mongo_sync.models.rows.formerly import EVENTS
 from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING
@@ -59,7 +59,7 @@ UNADOPTED = (GONE, WITHOUT_ADOPTION)  # an event that was ignored for this appli
 MAX_ATTEMPTS = 15  # with the backoff below, about six hours
 
 
-class Event(NoticeOutbox, Claimable):
+class Event(NoticeOutbox, Claimable, Decided):
     """One event, by Stripe's id."""
 
     meta: ClassVar = {"collection": "stripe_events", "strict": False, "auto_create_index": False, "index_cls": False}

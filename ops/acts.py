@@ -6,6 +6,7 @@ After an act, the browser is sent to the page that shows its result, so that a r
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
@@ -35,7 +36,16 @@ def register(page: Blueprint) -> None:
         ("/review/<id>/<any(retry, 'roll-back', link):act>", resolve),
         ("/reset-breaker", reset_breaker),
     ):
-        page.add_url_rule(path, view.__name__, view, methods=["POST"])
+        page.add_url_rule(path, view.__name__, _acting(view), methods=["POST"])
+
+
+def _acting(view: Callable[..., Response | str]) -> Callable[..., Response | str]:
+    @wraps(view)
+    def acting(**given: str) -> Response | str:
+        with acting_as(g.token):
+            return view(**given)
+
+    return acting
 
 
 def _log(act: str, what: str) -> None:
@@ -85,8 +95,7 @@ def resolve(id: str, act: str) -> Response:
         if not given["stripe_id"]:
             raise Invalid({"stripe_id": "is missing: give the id of the object at Stripe"})
     _log(act, id)
-    with acting_as(g.token):
-        done = operations.told(operations.ACTIONS[act](id, **given))
+    done = operations.told(operations.ACTIONS[act](id, **given))
     return _see("ops.document", act, kind=done["kind"], id=done["id"])
 
 

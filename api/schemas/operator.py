@@ -8,6 +8,7 @@ UNFINISHED: Schema = {
     "properties": {
         **{name: {"type": "string"} for name in ("kind", "id", "status")},
         **dict.fromkeys(("stripe_id", "verb", "since", "due", "due_reason", "error", "review"), NULLABLE),
+        **dict.fromkeys(("decision", "decided_by", "decided_at"), NULLABLE),
         "attempts": {"type": ["integer", "null"]},
         "orphans": {"type": "array", "items": {"type": "string"}},
     },

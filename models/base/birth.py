@@ -225,7 +225,5 @@ NAMES = """
 """
 DEFAULTS: dict[str, Any] = {"is_current": True, **dict.fromkeys(NAMES.split()), "orphans": [], "undone_orphans": []}
 # The fields that hold no personal data, and stay when a document is erased.
-SYNC_FIELDS = frozenset(
-    {"_id", "id", "notices", "status", "revision", "in_doubt", "created_at", "updated_at", "owners", *DEFAULTS}
-    - {"stripe"}
-)
+OTHERS = "_id id notices status revision in_doubt created_at updated_at owners decision decided_by decided_at"
+SYNC_FIELDS = frozenset({*OTHERS.split(), *DEFAULTS} - {"stripe"})

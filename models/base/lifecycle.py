@@ -25,7 +25,7 @@ from stripe_mongo_sync.models.base.resource import register
 from stripe_mongo_sync.models.base.whose import NAMING, owners_after
 from stripe_mongo_sync.models.dry_run.run import require_meant
 from stripe_mongo_sync.models.lists.listed import Listed
-from stripe_mongo_sync.models.rows.claimable import Broken, claim_each, tell_log
+from stripe_mongo_sync.models.rows.claimable import Broken, Decided, claim_each, decided, tell_log
 from stripe_mongo_sync.models.rows.clock import IDLE, LEASE, DueReason, due, from_now, leased, literal
 from stripe_mongo_sync.models.rows.formerly import DOCUMENTS, UPGRADE
 from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING, SOME
@@ -39,7 +39,7 @@ STAGED_INDEX = IndexModel([("status", 1), ("operation.staged_at", 1), ("due_at",
 REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least this long
 
 
-class StagedDocument(NoticeOutbox, Birth, Listed):
+class StagedDocument(NoticeOutbox, Birth, Listed, Decided):
     """A document with a status, and with what is still to be done about it: an order, or a `SyncedDocument`."""
 
     meta: ClassVar = {"abstract": True, "strict": False, "auto_create_index": False, "index_cls": False}
@@ -141,7 +141,7 @@ class StagedDocument(NoticeOutbox, Birth, Listed):
         changed = {**merged, **append_notices(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
         found = self.own_rows().find_one_and_update(
             {"_id": self.id, "revision": self.revision, **fence},
-            [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed]}}],
+            [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed, decided(self.id)]}}],
             return_document=ReturnDocument.AFTER,
         )
         if found is None:

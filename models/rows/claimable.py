@@ -5,6 +5,9 @@ A row that cannot be changed or read does not block the others: it is set aside 
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -17,7 +20,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
 from stripe_mongo_sync.models.rows import clock
-from stripe_mongo_sync.models.rows.clock import LEASE, DueReason, due, leased, literal
+from stripe_mongo_sync.models.rows.clock import LEASE, DueReason, due, from_now, leased, literal
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
 log = logging.getLogger("stripe_mongo_sync")
@@ -31,6 +34,45 @@ REFUSED = (13, 18, 91, 11600, 11602, 14031)
 def tell_log(id: Any, error: Exception) -> None:
     """Log that a row cannot be worked on, without the error's text, which may quote the row."""
     log.error("a row cannot be worked on: %s (%s)", id, type(error).__name__)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an operator decides about one row."""
+
+    id: Any  # of the row
+    act: str
+    by: str
+
+
+DECISION: ContextVar[Decision | None] = ContextVar("DECISION", default=None)
+
+
+@contextmanager
+def deciding(decision: Decision) -> Iterator[None]:
+    """Let each update of that row in the block store the decision: it is stored if it changes something."""
+    token = DECISION.set(decision)
+    try:
+        yield
+    finally:
+        DECISION.reset(token)
+
+
+def decided(id: Any) -> dict[str, Any]:
+    """Return what a pipeline that updates the row with that id sets, to store a decision about it."""
+    made = DECISION.get()
+    if made is None or made.id != id:
+        return {}
+    return {"decision": literal(made.act), "decided_by": literal(made.by), "decided_at": from_now()}
+
+
+class Decided(OwnRows):
+    """A row about which an operator can decide."""
+
+    meta: ClassVar[dict[str, Any]] = {"abstract": True}
+    decision: str | None = StringField()  # the last act of an operator: retry, roll-back, link; replay, ignore, drop
+    decided_by: str | None = StringField()  # who that was: `operator`, and the name of their token
+    decided_at: datetime | None = DateTimeField()
 
 
 class Claimable(OwnRows):
@@ -51,7 +93,7 @@ class Claimable(OwnRows):
         return self._change({**leased(lease), "attempts": self.attempts + 1, **changes})
 
     def _change(self, changes: dict[str, Any]) -> Self | None:
-        values = {name: literal(value) for name, value in changes.items()}
+        values = {name: literal(value) for name, value in changes.items()} | decided(self.id)
         found = self.own_rows().find_one_and_update(
             {"_id": self.id, "state": self.state, "due_at": self.due_at, "attempts": self.attempts},
             [{"$set": values}],

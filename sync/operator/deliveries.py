@@ -8,6 +8,7 @@ from typing import Any
 from stripe_mongo_sync.models import Delivery, DeliveryState
 from stripe_mongo_sync.models.rows.clock import stopwatch
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
+from stripe_mongo_sync.sync.operator.link import act, decision_of
 from stripe_mongo_sync.sync.process.screen import quoted, when, word
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.DEAD)
@@ -37,22 +38,28 @@ def dead_since(since: datetime | None) -> Iterator[Delivery]:
 
 def replay(row: Delivery) -> Delivery:
     """Make a delivery due again, with all of its attempts. Raises NotPossible."""
-    again = row.replay()
+    again = _replayed(row)
     if again is None:
         raise NotPossible(CHANGED)
     return again
+
+
+@act("replay")
+def _replayed(row: Delivery) -> Delivery | None:
+    return row.replay()
 
 
 def replay_all(rows: Iterable[Delivery], *, seconds: float = math.inf) -> Iterator[Delivery]:
     """Replay these deliveries for so long, and yield each that no other process has changed meanwhile."""
     ends = stopwatch() + seconds
     for row in rows:
-        if (again := row.replay()) is not None:
+        if (again := _replayed(row)) is not None:
             yield again
         if stopwatch() > ends:
             return
 
 
+@act("drop")
 def drop(row: Delivery) -> Delivery:
     """Mark a dead delivery as done, because nobody needs it any more. Raises NotPossible."""
     if row.state != DeliveryState.DEAD:
@@ -80,6 +87,7 @@ def summary(row: Delivery) -> dict[str, Any]:
         "replays": row.replays,
         "error": row.reason,
         "reason": row.reason,
+        **decision_of(row),
     }
 
 

@@ -18,6 +18,7 @@ from stripe_mongo_sync.models.rows.clock import stopwatch
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
 from stripe_mongo_sync.sync.inbox.inbox import drain_one
+from stripe_mongo_sync.sync.operator.link import act, decision_of
 from stripe_mongo_sync.sync.process.screen import quoted, when, word
 from stripe_mongo_sync.sync.process.stop import STOP
 
@@ -88,6 +89,7 @@ def summary(row: Event, *, raw: bool = False) -> dict[str, Any]:
         "finished_at": row.finished_at,
         "replays": row.replays or 0,
         "replayed_at": row.replayed_at,
+        **decision_of(row),
     }
     return {**told, "raw": _body(row)} if raw else told
 
@@ -119,6 +121,7 @@ def _told(one: dict[str, Any]) -> str:
     return ", ".join(told)
 
 
+@act("replay")
 def replay(row: Event) -> Event:
     """Apply an event again immediately, and return its row afterwards. Raises NotPossible."""
     claimed = row.replay()
@@ -153,6 +156,7 @@ def replay_dead(since: datetime | None, counts: Counter[str], *, seconds: float 
             yield row
 
 
+@act("ignore")
 def ignore(row: Event) -> Event:
     """Mark a dead event as ignored. Raises NotPossible."""
     if row.state != EventState.DEAD:

@@ -3,14 +3,18 @@
 Only Stripe decides whether such an object exists, because ids of every form are in use.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from bson import ObjectId
 
 from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.resource import is_id
+from stripe_mongo_sync.models.rows.claimable import Decided, Decision, deciding
 from stripe_mongo_sync.models.rows.clock import DueReason, due
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.dependents import notify_dependents
@@ -19,18 +23,43 @@ from stripe_mongo_sync.sync.engine.refresh import matches, refresh
 from stripe_mongo_sync.sync.errors import NotPossible, ReadRefused
 from stripe_mongo_sync.sync.logs import log
 
-ACTOR: ContextVar[str] = ContextVar("ACTOR", default="operator")  # who acts, as `status_changed_by` names them
+ANYBODY = "operator"  # who acts by a command
+ACTOR: ContextVar[str] = ContextVar("ACTOR", default=ANYBODY)  # who acts, as `status_changed_by` names them
 D = TypeVar("D", bound=StagedDocument)
+About = TypeVar("About", bound=str | Decided)
+Rest = ParamSpec("Rest")
+Result = TypeVar("Result")
+Act = Callable[Concatenate[About, Rest], Result]
 
 
 @contextmanager
 def acting_as(name: str) -> Iterator[None]:
-    """Let the documents that the block changes say which operator did it."""
-    token = ACTOR.set(f"operator {name}")
+    """Let the rows that the block changes say which operator did it."""
+    token = ACTOR.set(f"{ANYBODY} {name}")
     try:
         yield
     finally:
         ACTOR.reset(token)
+
+
+def act(name: str) -> Callable[[Act[About, Rest, Result]], Act[About, Rest, Result]]:
+    """Let the row that an act is about, which is given first, or its id, store the act, who did it, and when."""
+
+    def decorated(do: Act[About, Rest, Result]) -> Act[About, Rest, Result]:
+        @wraps(do)
+        def done(about: About, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Result:
+            id = about if isinstance(about, str) else about.id
+            with deciding(Decision(ObjectId(id) if ObjectId.is_valid(id) else id, name, ACTOR.get())):
+                return do(about, *args, **kwargs)
+
+        return done
+
+    return decorated
+
+
+def decision_of(row: Decided | None) -> dict[str, Any]:
+    """Return what an operator decided last about a row, who that was, and when."""
+    return {name: getattr(row, name, None) for name in ("decision", "decided_by", "decided_at")}
 
 
 @dataclass(frozen=True)

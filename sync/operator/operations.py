@@ -26,7 +26,7 @@ from stripe_mongo_sync.sync.engine.refresh import read_remote
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
-from stripe_mongo_sync.sync.operator.link import ACTOR, Linked, linked, moved
+from stripe_mongo_sync.sync.operator.link import ACTOR, Linked, act, decision_of, linked, moved
 from stripe_mongo_sync.sync.process.deadline import within_lease
 from stripe_mongo_sync.sync.process.screen import quoted, when, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
@@ -96,7 +96,8 @@ def _entries(model: type[Document], where: dict[str, Any], limit: int) -> list[d
         kind = "event" if model is Event else model.resource.kind
         blank = dict.fromkeys(("stripe_id", "verb", "since", "attempts", "due", "due_reason", "review"))
         why = f"this row cannot be read: {type(error).__name__}"
-        told.append({"kind": kind, "id": str(id), "status": UNREADABLE, **blank, "orphans": [], "error": why})
+        blank |= {"orphans": [], "error": why, **decision_of(None)}
+        told.append({"kind": kind, "id": str(id), "status": UNREADABLE, **blank})
 
     for row in read_each(model, where, broken, limit=limit):
         told.append(dead(row) if isinstance(row, Event) else shown(row))
@@ -118,6 +119,7 @@ def dead(row: Event) -> dict[str, Any]:
         "orphans": [],
         "error": row.reason,
         "review": None,
+        **decision_of(row),
     }
 
 
@@ -137,6 +139,7 @@ def shown(document: StagedDocument) -> dict[str, Any]:
         "orphans": list(document.orphans),
         "error": error.message if error else None,
         "review": document.review_reason,
+        **decision_of(document),
     }
 
 
@@ -187,6 +190,7 @@ def document_of(id: str) -> StagedDocument:
     raise NotFound
 
 
+@act("retry")
 @within_lease
 def retry(id: str) -> StagedDocument:
     """Read the object at Stripe again; resend the operation only if that is safe. Raises NotFound or NotPossible."""
@@ -203,6 +207,7 @@ def retry(id: str) -> StagedDocument:
     return claimed.fetch_latest()
 
 
+@act("roll-back")
 def roll_back(id: str) -> SyncedDocument:
     """Give up what is pending: a creation, a change, or the undo of orphans. Raises NotFound or NotPossible."""
     document = document_of(id)
@@ -278,6 +283,7 @@ def reset_breaker() -> None:
     State.clear(CIRCUIT_BREAKER)
 
 
+@act("link")
 def link(id: str, stripe_id: str, *, force: bool = False) -> Linked:
     """Read a Stripe object, compare it with the staged operation, and link it to this document. Raises as `linked`."""
     document = document_of(id)

@@ -29,7 +29,7 @@ STATE = (
 # The fields that each write changes, or that follow from these.
 UNSAID = {
     *("_id", "revision", "updated_at", "is_current", "status_changed_by", "leased_until", "due_at", "finished_at"),
-    *("notices", "replayed_at", "dead_at", "received_at", "created_at"),
+    *("decision", "decided_by", "decided_at", "notices", "replayed_at", "dead_at", "received_at", "created_at"),
 }
 NOTHING = "nothing would change"
 

@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from stripe_mongo_sync.models import Delivery, DeliveryState, Event, StagedDocument, SyncedDocument
+from stripe_mongo_sync.models.rows.claimable import Decided
 from stripe_mongo_sync.models.rows.indexes import A_STRING
+from stripe_mongo_sync.sync.operator.link import ANYBODY
 from stripe_mongo_sync.sync.process.screen import when
 
 MOST = 200  # events, and deliveries
@@ -66,8 +68,19 @@ def _own(document: StagedDocument) -> Iterator[Moment]:
             yield Moment(at, "document", sentence)
     changed = f"was changed last, to revision {document.revision}: {_state(document)}"
     yield Moment(document.updated_at, "document", changed)  # who changed the status may have done so long before
+    yield from _decided(document, "document")
     for notice in document.notices or ():
         yield Moment(notice["at"], "delivery", f"{notice['name']} is a notice for {', '.join(notice['hooks'])}")
+
+
+def _decided(row: Decided, what: str, about: str = "", id: str | None = None) -> Iterator[Moment]:
+    """Yield what an operator decided last about a row."""
+    if row.decided_at is not None:
+        yield Moment(row.decided_at, what, f"{about}{row.decision}, decided by {_decider(row)}", id)
+
+
+def _decider(row: Decided) -> str:
+    return "an operator" if row.decided_by == ANYBODY else str(row.decided_by)
 
 
 def _state(document: StagedDocument) -> str:
@@ -95,7 +108,10 @@ def _of_event(row: Event) -> Iterator[Moment]:
     came = f"{row.type} of {when(_at(row.created))} came {via}: {row.state}{reason}"
     yield Moment(row.received_at, "event", came, row.id)
     if row.replayed_at is not None:
-        yield Moment(row.replayed_at, "event", f"{row.type} was replayed by an operator", row.id)
+        who = _decider(row) if row.decision == "replay" else "an operator"  # another decision may be another's
+        yield Moment(row.replayed_at, "event", f"{row.type} was replayed by {who}", row.id)
+    if row.decision != "replay":
+        yield from _decided(row, "event", f"{row.type}: ", row.id)
     if row.finished_at is not None and row.finished_at - row.received_at > LATE:
         yield Moment(row.finished_at, "event", f"{row.type} became {row.state}", row.id)
 
@@ -117,3 +133,4 @@ def _of_delivery(row: Delivery) -> Iterator[Moment]:
         yield Moment(row.finished_at, "delivery", f"{row.hook} has handled {row.name}", row.id)
     if row.dead_at is not None:
         yield Moment(row.dead_at, "delivery", f"{row.name} for {row.hook} was given up: {row.reason}", row.id)
+    yield from _decided(row, "delivery", f"{row.name} for {row.hook}: ", row.id)

@@ -190,6 +190,7 @@ def test_who_settled_it_is_told(app: Flask, world: World, doubtful: Customer, an
 
     assert "It was given up." in ann.page
     assert "<dd>rolled_back, by operator ann</dd>" in ann.page, "beside no revision, which another may have made"
+    assert "roll-back, decided by operator ann at" in ann.page
 
 
 def test_a_document_of_every_kind_can_be_shown(app: Flask, world: World, ann: Browser) -> None:
@@ -305,6 +306,7 @@ def test_a_dead_event_is_replayed_or_ignored(
     assert "It was replayed" in ann.page
     assert Event.objects.get(id=dead.id).state == "applied"
     assert f"ann asks to replay {dead.id}" in caplog.text
+    assert "replay, decided by operator ann at" in ann.page
     assert ann.see(f"/events/{dead.id}", remedies="").status_code == 200
     assert f"/ops/events/{dead.id}/ignore" not in ann.forms(), "only dead events can be ignored"
     world.converge()
@@ -316,6 +318,7 @@ def test_a_dead_event_is_ignored_once(dead: Event, app: Flask, ann: Browser) -> 
     form = ann.page
     ann.send(f"/events/{dead.id}/ignore")
     assert Event.objects.get(id=dead.id).state == "ignored"
+    assert "ignore, decided by operator ann at" in ann.see(f"/events/{dead.id}").text
 
     ann.page = form
     response = ann.send(f"/events/{dead.id}/ignore")
@@ -335,6 +338,7 @@ def test_all_dead_events_since_a_date_are_replayed(dead: Event, app: Flask, ann:
 
     assert "applied" in page
     assert Event.objects.get(id=dead.id).state == "applied"
+    assert Event.objects.get(id=dead.id).decided_by == "operator ann"
 
 
 # --- deliveries ---
@@ -352,12 +356,14 @@ def test_deliveries_are_listed_replayed_and_dropped(app: Flask, ann: Browser, ca
     ann.see("/deliveries", id=rows[0].id)
     ann.follow(ann.send("/deliveries/drop"))
     assert Delivery.objects.get(id=rows[0].id).state == "done"
+    assert "drop, decided by operator ann at" in ann.see("/deliveries", id=rows[0].id).text
     ann.see("/deliveries", id=rows[1].id)
     ann.follow(ann.send("/deliveries/replay"))
     assert Delivery.objects.get(id=rows[1].id).state == "pending"
     ann.see("/deliveries")
     ann.follow(ann.send("/deliveries/replay-dead", since="2020-01-01"))
     assert Delivery.objects.get(id=rows[2].id).state == "pending"
+    assert {row.decided_by for row in Delivery.objects} == {"operator ann"}
     assert caplog.text.count("ann asks to") == 3
 
 

@@ -75,6 +75,7 @@ def test_over_http_what_differs_is_named_and_its_values_are_not(world: World) ->
     assert sorted(refused.json["differences"]) == ["email", "name"]
     assert "Eve" not in refused.text
     assert customer.fetch_latest().status_changed_by == "operator ops", "whose token it was stays on the document"
+    assert (linked.json["decision"], linked.json["decided_by"]) == ("link", "operator ops")
     assert "Ada" not in refused.text
     assert (linked.status_code, linked.json["status"], linked.json["removed"]) == (200, "active", None)
     assert sorted(linked.json["differs"]) == ["email", "name"]
