@@ -8,7 +8,7 @@ from bson import ObjectId
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from stripe_mongo_sync.models import DeliveryState, StagedDocument, Status, kinds, present_kinds
+from stripe_mongo_sync.models import Delivery, DeliveryState, Event, StagedDocument, Status, kinds, present_kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows.content import handed_on, shown
@@ -162,10 +162,11 @@ def events() -> str:
     wanted = {name: request.args[name] for name in ("state", "type", "object") if request.args.get(name)}
     if wanted.get("state", EventState.DEAD) not in [*EventState]:
         raise Invalid({"state": f"must be one of {', '.join(EventState)}"})
-    rows = inbox_admin.recent(**wanted, limit=PAGE)
+    rows = inbox_admin.recent(**wanted, last=_last(Event), limit=PAGE + 1)
     return render_template(
         "events.html",
-        events=[*map(inbox_admin.summary, rows)],
+        events=[*map(inbox_admin.summary, rows[:PAGE])],
+        more=_more(rows),
         states=[*EventState],
         wanted=wanted,
         searched=inbox_admin.SEARCHED,
@@ -193,9 +194,30 @@ def show_deliveries() -> str:
     if state and state not in [*DeliveryState]:
         raise Invalid({"state": f"must be one of {', '.join(DeliveryState)}"})
     states, newest = [state] if state else deliveries.UNFINISHED, state == DeliveryState.DONE
-    rows = [deliveries.delivery_of(id)] if id else deliveries.search(states, limit=PAGE, newest=newest)
-    told = [*map(deliveries.summary, rows)]
-    return render_template("deliveries.html", deliveries=told, states=[*DeliveryState], state=state, one=id)
+    listed = [] if id else deliveries.listed(states, newest=newest, last=_last(Delivery), limit=PAGE + 1)
+    rows = [deliveries.delivery_of(id)] if id else listed[:PAGE]
+    return render_template(
+        "deliveries.html",
+        deliveries=[*map(deliveries.summary, rows)],
+        states=[*DeliveryState],
+        state=state,
+        one=id,
+        more=_more(listed),
+    )
+
+
+def _last(model: type[Event | Delivery]) -> Entry | None:
+    """Return the stored row after which this page begins; None for the first page. Raises Invalid."""
+    after = request.args.get("after")
+    found = None if after is None else model.own_rows().find_one({"_id": after})
+    if after is not None and found is None:
+        raise Invalid({"after": "nothing in this list has this id: begin with its first page"})
+    return found
+
+
+def _more(rows: Sequence[Event | Delivery]) -> str | None:
+    """Return the id after which the next page begins; None if one page shows these rows."""
+    return rows[PAGE - 1].id if len(rows) > PAGE else None
 
 
 def review() -> str:

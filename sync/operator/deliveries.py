@@ -1,11 +1,12 @@
 """The operator's functions for the deliveries to hooks: list, replay or drop them."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from stripe_mongo_sync.models import Delivery, DeliveryState
+from stripe_mongo_sync.models.lists.moments import page
 from stripe_mongo_sync.models.rows.clock import stopwatch
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.operator.link import act, decision_of
@@ -16,10 +17,17 @@ CHANGED = "The delivery has just changed: see it in `hooks list`, and try again.
 GIVEN_UP = "given up by an operator"
 
 
-def search(states: Sequence[str] = UNFINISHED, *, limit: int = 0, newest: bool = False) -> list[Delivery]:
-    """Return the deliveries in these states, the oldest or the newest first; with a `limit`, at most that many."""
-    found = Delivery.objects(state__in=[*states]).order_by("-occurred_at" if newest else "occurred_at")
-    return list(found.limit(limit) if limit else found)
+def search() -> list[Delivery]:
+    """Return the deliveries that are pending or dead, the oldest first."""
+    return list(Delivery.objects(state__in=[*UNFINISHED]).order_by("occurred_at"))
+
+
+def listed(states: Sequence[str], *, newest: bool, last: Mapping[str, Any] | None, limit: int) -> list[Delivery]:
+    """Return at most `limit` deliveries in these states, the oldest or the newest first, after the row `last`."""
+    order, hint = ("occurred_at", -1 if newest else 1), [("state", 1), ("occurred_at", 1)]
+    where = {"state": {"$in": [*states]}}
+    rows = page(Delivery.own_rows(), where, order, last, limit, hint=hint, without=("event_body",))
+    return [Delivery.of_row(row) for row in rows]
 
 
 def delivery_of(id: str) -> Delivery:

@@ -7,13 +7,14 @@ sent. It has all attempts again, and the row counts it.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from stripe_mongo_sync.models import Event
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.lists.moments import page
 from stripe_mongo_sync.models.rows.clock import stopwatch
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
@@ -39,19 +40,28 @@ def search(*, state: str | None = None, type: str | None = None, object: str | N
     return list(Event.objects(__raw__=where).order_by("-received_at").limit(limit))
 
 
-def recent(*, state: str | None = None, type: str | None = None, object: str | None = None, limit: int) -> list[Event]:
-    """Return events without their bodies, the newest first, as `search` does, but within bounds.
+def recent(
+    *,
+    state: str | None = None,
+    type: str | None = None,
+    object: str | None = None,
+    last: Mapping[str, Any] | None = None,
+    limit: int,
+) -> list[Event]:
+    """Return events without their bodies, the newest first, as `search` does, but after the row `last`, and in bounds.
 
     A `type`, which no index has, is searched for among the newest `SEARCHED` events only.
     """
-    states = [state] if state else [str(each) for each in EventState]
-    where = {"object_id": object, "state": {"$in": states}} if object else {"state": {"$in": states}}
-    hint = [("object_id", 1), ("creation_key", 1)] if object else [("state", 1), ("received_at", -1)]
-    stages: list[dict[str, Any]] = [{"$match": where}, {"$sort": {"received_at": -1}}]
+    rows, order = Event.own_rows(), ("received_at", -1)
+    where: dict[str, Any] = {"state": {"$in": [state] if state else [str(each) for each in EventState]}}
+    where |= {"object_id": object} if object else {}
+    hint = [("object_id", 1), ("creation_key", 1)] if object else [("state", 1), order]
     if type is not None:
-        stages += [{"$limit": SEARCHED}, {"$match": {"type": {"$regex": _pattern(type)}}}]
-    rows = Event.own_rows().aggregate([*stages, {"$limit": limit}, {"$unset": ["raw"]}], hint=dict(hint))
-    return [Event.of_row(row) for row in rows]
+        pattern = {"$regex": _pattern(type)}
+        found = rows.find(where, {"received_at": 1}).sort([order]).skip(SEARCHED - 1).limit(1).hint(hint)
+        oldest = next(found, None)
+        where |= {"type": pattern, **({"received_at": {"$gte": oldest["received_at"]}} if oldest else {})}
+    return [Event.of_row(row) for row in page(rows, where, order, last, limit, hint=hint, without=("raw",))]
 
 
 def _pattern(type: str) -> str:

@@ -5,7 +5,9 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask
@@ -13,7 +15,7 @@ from pymongo.monitoring import CommandStartedEvent
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api import create_app
-from stripe_mongo_sync.models import Customer, Delivery, DeliveryState, Event, PaymentIntent, State, Status
+from stripe_mongo_sync.models import Customer, Delivery, DeliveryState, Event, PaymentIntent, State, Status, kinds
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import CIRCUIT_BREAKER
 from stripe_mongo_sync.ops import acts
@@ -60,6 +62,17 @@ def delivery(state: DeliveryState, number: int = 1, document: Any = None) -> Del
     if state is DeliveryState.DEAD:
         return row.mark_dead("the hook raised ValueError")
     return row
+
+
+def walk(browser: Browser, place: str | None, entry: str) -> list[str]:
+    """What each page of a list shows of each entry, from the first page to the last."""
+    seen: list[str] = []
+    while place is not None:
+        browser.see(place)
+        seen += re.findall(entry, browser.page)
+        found = re.search(r'rel="next" href="/ops([^"]+)"', browser.page)
+        place = found[1].replace("&amp;", "&") if found else None
+    return seen
 
 
 # --- the overview ---
@@ -115,16 +128,8 @@ def test_a_long_list_goes_on(app: Flask, user: Customer, ann: Browser, monkeypat
     names = [NAME, *(f"user{number}@here.com" for number in range(4))]
     for name in names[1:]:
         sync.create_customer(name)
-    seen: list[str] = []
-    place: str | None = "/documents"
 
-    while place is not None:
-        ann.see(place)
-        seen += re.findall(r"user\d?@here\.com", ann.page)
-        found = re.search(r'rel="next" href="/ops([^"]+)"', ann.page)
-        place = found[1].replace("&amp;", "&") if found else None
-
-    assert sorted(seen) == sorted(names)
+    assert sorted(walk(ann, "/documents", r"user\d?@here\.com")) == sorted(names)
 
 
 def test_what_is_given_leads_to_its_document(app: Flask, world: World, user: Customer, ann: Browser) -> None:
@@ -341,7 +346,62 @@ def test_all_dead_events_since_a_date_are_replayed(dead: Event, app: Flask, ann:
     assert Event.objects.get(id=dead.id).decided_by == "operator ann"
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 7])
+def test_a_long_list_of_events_goes_on(
+    app: Flask, world: World, user: Customer, ann: Browser, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Events that came together have one moment, and a page may begin or end amidst them."""
+    monkeypatch.setattr("stripe_mongo_sync.ops.pages.PAGE", 3)
+    row = Event.own_rows().find_one({"type": "customer.created"})
+    assert row is not None
+    states = ("applied", "dead", "stale")
+    others = [
+        {
+            **row,
+            "_id": f"evt_{(5 * number) % 17:02}",
+            "state": states[number % 3],
+            "object_id": "cus_1",
+            "type": "customer.updated",
+            "received_at": row["received_at"] - timedelta(seconds=1 + number // at_once),
+        }
+        for number in range(17)
+    ]
+    Event.insert_collection().insert_many(others)
+    rows = sorted([row, *others], key=lambda each: (each["received_at"], each["_id"]), reverse=True)
+
+    def ids(**wanted: Any) -> list[str]:
+        return [each["_id"] for each in rows if wanted.items() <= each.items()]
+
+    entry = r'class="id" href="/ops/events/(\w+)"'
+    assert walk(ann, "/events", entry) == ids()
+    assert walk(ann, "/events?state=dead", entry) == ids(state="dead")
+    assert walk(ann, "/events?object=cus_1", entry) == ids(object_id="cus_1")
+    assert walk(ann, "/events?type=*.updated&state=stale", entry) == ids(type="customer.updated", state="stale")
+    monkeypatch.setattr("stripe_mongo_sync.sync.operator.inbox_admin.SEARCHED", 8)
+    newest = ids()[:8]
+    assert [id for id in walk(ann, "/events?type=*.updated", entry) if id in newest] == newest[1:]
+    assert ann.see("/events", after="evt_nothing").status_code == 422
+
+
 # --- deliveries ---
+
+
+@pytest.mark.parametrize(("state", "way"), [("", 1), ("dead", 1), ("done", -1)])
+def test_a_long_list_of_deliveries_goes_on(
+    app: Flask, ann: Browser, monkeypatch: pytest.MonkeyPatch, state: str, way: int
+) -> None:
+    monkeypatch.setattr("stripe_mongo_sync.ops.pages.PAGE", 3)
+    for number in range(17):
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number // 5)
+        row = delivery(DeliveryState.DEAD, number)
+        set = {"occurred_at": at, **({"state": state} if state else {"state": ("dead", "pending")[number % 2]})}
+        Delivery.own_rows().update_one({"_id": row.id}, {"$set": set})
+    rows = sorted(Delivery.objects, key=lambda row: (row.occurred_at, row.id), reverse=way < 0)
+
+    seen = walk(ann, f"/deliveries?state={state}", r"""class="id" href="/ops/deliveries\?id=([^"]+)""")
+
+    assert [unquote(id) for id in seen] == [row.id for row in rows]
+    assert ann.see("/deliveries", after="x").status_code == 422
 
 
 def test_deliveries_are_listed_replayed_and_dropped(app: Flask, ann: Browser, caplog: pytest.LogCaptureFixture) -> None:
@@ -507,11 +567,11 @@ class Asked(Listener):
         self.commands: list[dict[str, Any]] = []
 
     def started(self, event: CommandStartedEvent) -> None:
-        if event.command_name in ("find", "aggregate", "count"):
+        if event.command_name in ("find", "aggregate", "count", "findAndModify", "update", "delete"):
             self.commands.append({name: event.command[name] for name in event.command if name not in OF_SESSION})
 
 
-OF_SESSION = ("lsid", "$db", "$clusterTime", "$readPreference", "txnNumber", "maxTimeMS")
+OF_SESSION = ("lsid", "$db", "$clusterTime", "$readPreference", "txnNumber", "maxTimeMS", "writeConcern")
 ANY_ROW = [{"$match": {}}, {"$limit": 1}]  # of all rows, the first
 SMALL = ("sync_state",)  # it holds some values by their names
 
@@ -532,12 +592,7 @@ def plans(command: dict[str, Any]) -> Iterator[str]:
 
 
 def test_every_question_of_the_page_is_a_scan_of_an_index(world: World, doubtful: Customer, dead: Event) -> None:
-    asked = Asked()
-    world.listeners = (asked,)
-    world.settings["API_TOKENS"] = TOKENS
-    world.start()
-    ann = Browser(create_app(world.read, api=False, ops=True))
-    ann.log_in(ANN)
+    asked, ann = listening(world)
     user = Customer.objects.first()
     delivery(DeliveryState.DEAD, document=user.id)
     asked.commands.clear()
@@ -560,7 +615,82 @@ def test_every_question_of_the_page_is_a_scan_of_an_index(world: World, doubtful
     commands = [*asked.commands]
     assert len(commands) > 60
 
-    for command in commands:
-        name = command.get("find", command.get("aggregate", command.get("count")))
-        for plan in plans(command) if name not in SMALL else ():
+    assert_by_indexes(commands)
+
+
+def test_every_question_of_a_next_page_is_a_scan_of_an_index(
+    world: World, doubtful: Customer, dead: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stripe_mongo_sync.ops.pages.PAGE", 1)
+    asked, ann = listening(world)
+    user, known = Customer.objects.first(), sync.create_customer("known@here.com")
+    for number in range(3):
+        delivery(DeliveryState.DEAD, number, document=user.id)
+        sync.create(kinds()["invoice"], {"customer": str(known.id)})
+    for row in (delivery(DeliveryState.PENDING, number) for number in (4, 5)):
+        row.succeed()
+    other = sync.create_customer("another@here.com")
+    assert other.send_to_review("which one?")
+    world.stripe.dashboard.update("customer", known.stripe_id, name="changed there")
+    world.deliver()
+
+    for place in (
+        *("/documents", "/documents?kind=invoice&status=active", f"/documents?kind=invoice&customer={known.id}"),
+        *("/events", "/events?state=applied", "/events?type=*.created", f"/events?object={known.stripe_id}"),
+        *("/deliveries", "/deliveries?state=dead", "/deliveries?state=done", "/review", "/review?all="),
+    ):
+        ann.see(place)
+        asked.commands.clear()
+        found = re.search(r'rel="next" href="/ops([^"]+)"', ann.page)
+        assert found, place
+        assert ann.see(found[1].replace("&amp;", "&")).status_code == 200
+
+        assert len(asked.commands) > 1
+        assert_by_indexes(asked.commands)
+
+
+def test_every_question_of_an_act_is_a_scan_of_an_index(world: World, doubtful: Customer, dead: Event) -> None:
+    asked, ann = listening(world)
+    rows = [delivery(DeliveryState.DEAD, number).id for number in range(3)]
+    (made,) = [each for each in world.stripe.objects("customer") if each["email"] == NAME]
+    given_up = sync.create_customer("another@here.com")
+    assert given_up.send_to_review("which one?")
+
+    for page, act, given in (
+        (f"/events/{dead.id}", f"/events/{dead.id}/replay", {}),
+        (f"/deliveries?id={rows[0]}", "/deliveries/drop", {}),
+        (f"/deliveries?id={rows[1]}", "/deliveries/replay", {}),
+        ("/deliveries", "/deliveries/replay-dead", {}),
+        ("/deliveries", "/deliveries/replay-dead", {"since": "2020-01-01"}),
+        ("/events", "/events/replay-dead", {}),
+        ("/events", "/events/replay-dead", {"since": "2020-01-01"}),
+        (f"/events/{dead.id}", f"/events/{dead.id}/ignore", {}),
+        (f"/review/{given_up.id}", f"/review/{given_up.id}/roll-back", {}),
+        (f"/review/{doubtful.id}", f"/review/{doubtful.id}/retry", {}),
+        (f"/review/{doubtful.id}", f"/review/{doubtful.id}/link", {"stripe_id": made["id"], "force": "yes"}),
+    ):
+        Event.own_rows().update_one({"_id": dead.id}, {"$set": {"state": "dead", "due_at": None}})
+        Delivery.own_rows().update_many({}, {"$set": {"state": "dead", "dead_at": clock.now()}})
+        ann.see(page)
+        asked.commands.clear()
+        assert ann.send(act, **given).status_code in (200, 303), act
+
+        assert any("findAndModify" in command or "update" in command for command in asked.commands), act
+        assert_by_indexes(asked.commands)
+
+
+def listening(world: World) -> tuple[Asked, Browser]:
+    """What MongoDB is asked from now on, and an operator at the page."""
+    asked = Asked()
+    world.listeners = (asked,)
+    world.settings["API_TOKENS"] = TOKENS
+    world.start()
+    ann = Browser(create_app(world.read, api=False, ops=True))
+    ann.log_in(ANN)
+    return asked, ann
+
+
+def assert_by_indexes(commands: list[dict[str, Any]]) -> None:
+    for command in [*commands]:
+        for plan in plans(command) if next(iter(command.values())) not in SMALL else ():
             assert "COLLSCAN" not in plan, command
