@@ -12,7 +12,7 @@ from stripe_mongo_sync.demo.mongod import NoMongod
 from stripe_mongo_sync.demo.process import Ended
 from stripe_mongo_sync.demo.screen import Screen
 from stripe_mongo_sync.demo.shop import Shop
-from stripe_mongo_sync.demo.stack import Stack, Taken
+from stripe_mongo_sync.demo.stack import Silent, Stack, Taken
 from stripe_mongo_sync.demo.stay import PORT, stack_to_stay, stay
 from stripe_mongo_sync.demo.story import CHAPTERS, Chapter, run_story
 
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             else Stack(mongodb=mongodb, port=given.port) as stack
         ):
             return _left(stack) if given.stay else story(stack)
-    except (NoMongod, Taken, Ended) as error:
+    except (NoMongod, Silent, Taken, Ended) as error:
         print(f"✘ {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

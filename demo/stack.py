@@ -19,8 +19,9 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pymongo import MongoClient
+from pymongo import MongoClient, timeout
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from stripe_mongo_sync.demo.client import Client, Json
 from stripe_mongo_sync.demo.mongod import Mongod, free_port, input_of, is_free
@@ -48,6 +49,7 @@ while read -r line; do groups=$line; done
 for group in $groups; do kill -s KILL -- "-$group"; done
 rm -rf "$1"
 """
+ANSWERS = 5.0  # s for a MongoDB that somebody else runs
 
 
 class Taken(RuntimeError):
@@ -55,6 +57,14 @@ class Taken(RuntimeError):
 
     def __init__(self, port: int) -> None:
         super().__init__(f"port {port} is taken: end the process that listens there, or choose another with --port")
+
+
+class Silent(RuntimeError):
+    """The MongoDB that was named does not answer."""
+
+    def __init__(self, hosts: str, why: Exception) -> None:
+        do = "start it, or unset MONGODB_URI, and one is started for you"
+        super().__init__(f"the MongoDB of MONGODB_URI, {hosts}, does not answer ({type(why).__name__}): {do}")
 
 
 class Stack:
@@ -112,6 +122,12 @@ class Stack:
         client: MongoClient[Any] = self._end.enter_context(MongoClient(self.mongodb_uri, tz_aware=True))
         self.database: Database[Any] = client.get_default_database()
         if self.mongod is None:
+            try:
+                with timeout(ANSWERS):
+                    client.admin.command("ping")
+            except PyMongoError as error:
+                hosts = ", ".join(f"{host}:{port}" for host, port in client.topology_description.server_descriptions())
+                raise Silent(hosts, error) from error
             self._end.callback(client.drop_database, self.database.name)  # the server outlives this stack
         self.stripe_url, self.url = (f"http://127.0.0.1:{port}" for port in (free_port(), self._port or free_port()))
         self.stripe, self.service = Control(self.stripe_url), Client(self.url, self._token or secrets.token_hex(16))
