@@ -6,6 +6,7 @@ from stripe_mongo_sync import models
 from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.models.rows.indexes import Gap, build, drop_outlived, gap
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
+from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.sync.errors import SyncError
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.starting import PROGRAM
@@ -23,6 +24,11 @@ def ours() -> Iterator[type[OwnRows]]:
 def here(names: Collection[str]) -> list[type[OwnRows]]:
     """Return the models whose collections exist: MongoDB creates any other with its first row."""
     return [model for model in ours() if model._get_collection_name() in names]
+
+
+def in_use() -> set[type[OwnRows]]:
+    """Return the models whose collections have rows."""
+    return having(here(database().list_collection_names()), {})
 
 
 def drop_old() -> list[str]:

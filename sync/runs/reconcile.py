@@ -20,7 +20,7 @@ from stripe_mongo_sync.models.rows.tally import count, count_each, having
 from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State, last_success
 from stripe_mongo_sync.sync import traces
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.database.indexes import gaps
+from stripe_mongo_sync.sync.database.indexes import gaps, in_use
 from stripe_mongo_sync.sync.engine.buyer import settle_customers
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
 from stripe_mongo_sync.sync.entitlements.changes import follow_access
@@ -144,7 +144,7 @@ def run_once(
         told = {"exit_code": report.exit_code, "counts": dict(report.counts), "unseen": report.unseen}
         if report.exit_code == 2:
             told["succeeded_at"] = last_success(State.read(HEARTBEAT))
-        indexes = [name for each in gaps(current().settings) for name in each.wrong]
+        indexes = [name for each in gaps(current().settings, in_use()) for name in each.wrong]
         share = share_without_webhook(clock.now())
         State.write(HEARTBEAT, {**told, "missed": run.missed, "indexes": indexes, "without_webhook": share})
     return report

@@ -108,7 +108,7 @@ def test_every_secret_is_rotated_while_both_are_valid(world: World, typed: Typed
             if found := re.search(r"whsec_\w+", told):
                 values["new one"] = found[0]
         else:
-            printed = in_shell(command, TOKEN=values.get("new token", "")).split()[0]
+            printed = in_shell(command, NEW=values.get("new token", "")).split()[0]
             values["digest" if "new token" in values else "new token"] = printed
 
     assert taken == [
