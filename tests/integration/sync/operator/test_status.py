@@ -1,6 +1,7 @@
 """What `status` asks of MongoDB: an index answers each of its questions, and its alarms are no false ones."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -358,8 +359,10 @@ def test_a_disk_that_is_nearly_full_is_told(world: World, run: Run, monkeypatch:
     assert "the disk of MongoDB has only" in told["problems"][0]
 
 
-def test_json_tells_durations_in_seconds_too(world: World, run: Run) -> None:
+def test_json_tells_times_as_the_api_does_and_durations_in_seconds_too(world: World, run: Run) -> None:
+    world.reconcile()
     told = run("status")[1]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told["last_reconcile"])
     assert {name: told[f"{name}_seconds"] for name in AGES} == dict.fromkeys(AGES)
     world.stripe.fault("cut_before", method="POST", times=2)
     sync.create_customer("user@here.com")
