@@ -43,7 +43,8 @@ def share_without_webhook(now: datetime) -> float:
     """
     asked = {"state": {"$in": BROUGHT}, "received_at": {"$gt": now - timedelta(days=1), "$lt": now - WEBHOOK_DELAY}}
     rows = Event.own_rows().find(asked, {"via": 1, "created": 1, "received_at": 1}).sort("received_at", -1)
-    ways = [row.get("via") for row in rows.limit(NEWEST) if row["received_at"].timestamp() - YOUNG < row["created"]]
+    dated = [row for row in rows.limit(NEWEST) if isinstance(row.get("created"), int)]
+    ways = [row.get("via") for row in dated if row["received_at"].timestamp() - YOUNG < row["created"]]
     return ways.count(Via.LIST) / len(ways) if len(ways) >= FEWEST else 0.0
 
 

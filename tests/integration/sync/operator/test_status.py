@@ -317,7 +317,7 @@ def test_webhooks_that_do_not_arrive_are_noticed_though_reconcile_reads_their_ev
     assert sum(figures().events) == 20
 
 
-@pytest.mark.parametrize("case", ["few", "late", "old", "ignored"])
+@pytest.mark.parametrize("case", ["few", "late", "old", "ignored", "undated"])
 def test_what_says_nothing_about_webhooks_is_no_sign_that_they_do_not_arrive(world: World, run: Run, case: str) -> None:
     world.reconcile()
     match case:
@@ -341,6 +341,10 @@ def test_what_says_nothing_about_webhooks_is_no_sign_that_they_do_not_arrive(wor
             for _ in range(20):
                 told = event("balance.available", {"object": "balance"}, int(clock.now().timestamp()))
                 Event.record(json.loads(told), told, EventState.IGNORED)
+            runs_pass(world)
+        case "undated":  # as somebody may have edited it
+            dropped(world, 20)
+            Event.own_rows().update_many({}, {"$set": {"created": "text"}})
             runs_pass(world)
 
     assert warned(run) == []
