@@ -4,7 +4,7 @@ A token with `read` sees every document, any other one the documents that it cre
 status. A token without `read` is meant for a checkout or a form, which must not look customers up.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from flask import g
@@ -13,6 +13,7 @@ from mongoengine import EmbeddedDocument
 from stripe_mongo_sync.models import Customer, StagedDocument, Status
 from stripe_mongo_sync.models.lists.filters import MAIN
 from stripe_mongo_sync.models.rows.content import handed_on, linked, shown, without_links
+from stripe_mongo_sync.sync.process.screen import precisely
 from stripe_mongo_sync.sync.tokens import Scope
 
 
@@ -93,7 +94,7 @@ def as_json(document: StagedDocument, *, expand: bool = False, keys: bool, links
 def plain(value: Any) -> Any:
     """Return a value as JSON shows it, with dates as texts."""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return precisely(value)
     if isinstance(value, EmbeddedDocument):
         return {name: plain(getattr(value, name)) for name in value._fields}
     if isinstance(value, list):

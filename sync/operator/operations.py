@@ -264,7 +264,7 @@ def _require_quiet(document: SyncedDocument) -> None:
     else:
         sent = None
     if sent is not None and clock.now() - sent < IN_FLIGHT_LIMIT:
-        free = (sent + IN_FLIGHT_LIMIT).isoformat(timespec="seconds").replace("+00:00", "Z")
+        free = when(sent + IN_FLIGHT_LIMIT)
         raise NotPossible(
             f"Cannot roll back {document.id} yet: a request may still be in flight at Stripe. Try again after {free}."
         )

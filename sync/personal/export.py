@@ -14,6 +14,7 @@ from stripe_mongo_sync.models.rows.content import event_shown, shown
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.sync.personal.erase import customer_of, rows_of_customer
 from stripe_mongo_sync.sync.personal.persons import body_of, read
+from stripe_mongo_sync.sync.process.screen import precisely
 
 BODIES = ("raw", "event_body")  # the fields that hold an event, as bytes
 Row = dict[str, Any]
@@ -59,5 +60,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return precisely(value)
     return value if value is None or isinstance(value, str | int | float) else str(value)

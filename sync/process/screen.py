@@ -133,6 +133,11 @@ def when(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def precisely(moment: datetime) -> str:
+    """Return a time as JSON has it: 2026-11-23T18:00:05.120Z, as exactly as MongoDB stores it."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def spoken(value: Any) -> str:
     """Return a value as a text: of times and durations, in the form of `when` and `lasting`."""
     if isinstance(value, datetime):
@@ -178,13 +183,7 @@ def in_json(data: Any) -> str:
     """Return the JSON that `--json` prints and the operator's API answers."""
     import json
 
-    return json.dumps(data, default=_in_json)
-
-
-def _in_json(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return str(value)
+    return json.dumps(data, default=lambda value: precisely(value) if isinstance(value, datetime) else str(value))
 
 
 def draw(text: str, stream: TextIO) -> bool:
