@@ -16,30 +16,17 @@ from stripe_mongo_sync.sync.operator.plan import plan
 from stripe_mongo_sync.sync.operator.views.timeline import timeline
 from stripe_mongo_sync.sync.personal.erase import erase
 from tests.integration.conftest import Run
+from tests.integration.sync.operator.test_dry_run import NAME, changing, pending
 from tests.support.world import World
 
-NAME = "user@here.com"
 GIVEN: dict[str, Callable[[World], dict[str, Any]]] = {  # what an act needs beside the document
     "link": lambda world: {"stripe_id": world.stripe.dashboard.create("customer")["id"], "force": True}
 }
 
 
-def pending(world: World) -> Customer:
-    """A creation that never reached Stripe."""
-    world.stripe.fault("cut_before", method="POST", times=2)
-    customer = sync.create_customer(NAME)
-    world.advance(minutes=30)
-    return customer
-
-
 def reviewed(world: World) -> Customer:
     """An active customer, whose change nobody knows the outcome of."""
-    customer = sync.create_customer(NAME)
-    world.deliver()
-    world.stripe.fault("cut_before", method="POST", times=2)
-    sync.update(customer, {"name": "B"})
-    world.advance(minutes=30)
-    found = customer.fetch_latest().send_to_review("was it done?")
+    found = changing(world).fetch_latest().send_to_review("was it done?")
     assert found is not None
     return found
 
