@@ -9,7 +9,8 @@ import promql_parser
 import pytest
 import yaml
 
-from stripe_mongo_sync.sync.operator.status import BACKLOG_MAX_AGE, MANY, RECONCILE_MAX_AGE
+from stripe_mongo_sync.sync.operator.mongodb import LITTLE
+from stripe_mongo_sync.sync.operator.status import BACKLOG_MAX_AGE, MANY, MOST_MISSING, RECONCILE_MAX_AGE
 from tests.support import ROOT
 from tests.support.deploy_tools import judge, needs
 from tests.support.scraped import CLOSED
@@ -99,6 +100,16 @@ def test_the_panels_lie_beside_each_other() -> None:
     assert len({*cells}) == len(cells)
     assert max(x for x, _ in cells) < 24
     assert {panel["datasource"]["uid"] for panel in PANELS} == {"${datasource}"}
+
+
+def test_the_rules_have_the_limits_of_status() -> None:
+    limits = {rule["alert"]: float(found[1]) for rule in RULES if (found := re.search(r"([\d.]+)$", rule["expr"]))}
+
+    assert limits["StripeSyncDiskNearlyFull"] == LITTLE
+    assert limits["StripeSyncWebhooksMissing"] == MOST_MISSING
+    assert limits["StripeSyncUnconfirmed"] == MANY
+    assert limits["StripeSyncReconcileSilent"] == RECONCILE_MAX_AGE.total_seconds()
+    assert limits["StripeSyncBacklog"] == BACKLOG_MAX_AGE.total_seconds()
 
 
 @needs("promtool")
