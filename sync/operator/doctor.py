@@ -244,11 +244,10 @@ def _webhooks(now: datetime) -> Iterator[Finding]:
     if checkpoint := State.read(CHECKPOINT):
         require_continuity(checkpoint, newest, newest.earliest)
     until = int((now - WEBHOOK_DELAY).timestamp())
-    page = newest if newest.remote["data"][-1:] and newest.remote["data"][-1]["created"] <= until else None
-    if page is None and newest.remote.get("has_more"):  # so many come that none of these is old enough
-        page = next(current().gateway.pages("/v1/events", created={"lte": until}))
-    listed = page.remote["data"] if page else ()
-    due = [event for event in listed if kinds_of(event["type"]) and event["created"] <= until]
+    page = newest.remote["data"]
+    if newest.remote.get("has_more") and page[-1]["created"] > until:  # so many come that none of these is old enough
+        page = next(current().gateway.pages("/v1/events", created={"lte": until})).remote["data"]
+    due = [event for event in page if kinds_of(event["type"]) and event["created"] <= until]
     arrived = _arrived()
     late = [event for event in due if arrived is None or event["created"] > arrived]
     if late:

@@ -61,11 +61,11 @@ class Health:
     findings: list[Finding] = field(default_factory=list)
 
     def problem(self, check: str, message: str, advice: str) -> None:
-        """Add a finding that needs an operator."""
+        """Add a finding that needs an operator, and the advice."""
         self.findings.append(Finding(check, Level.PROBLEM, message, advice))
 
     def warning(self, check: str, message: str, advice: str) -> None:
-        """Add a finding that deserves attention."""
+        """Add a finding that deserves attention, and the advice."""
         self.findings.append(Finding(check, Level.WARNING, message, advice))
 
     @property
